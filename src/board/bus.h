@@ -43,6 +43,9 @@ int bus_add(struct bus *bus, enum bus_space space, struct bus_region *region);
 /* After return no access of another vCPU is inside the region's callbacks, unless the caller holds
  * region->lock or is itself inside such a callback. */
 void bus_remove(struct bus *bus, enum bus_space space, struct bus_region *region);
+/* Does not wait: for callers outside any callback who hold region->lock (bus_remove would wait for
+ * a vCPU that waits for that lock). The region's memory must outlive accesses already under way. */
+void bus_remove_nowait(struct bus *bus, enum bus_space space, struct bus_region *region);
 
 u64 bus_read(struct bus *bus, enum bus_space space, u64 addr, unsigned size);
 void bus_write(struct bus *bus, enum bus_space space, u64 addr, unsigned size, u64 value);

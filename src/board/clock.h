@@ -11,6 +11,8 @@
 #ifndef BOARD_CLOCK_H
 #define BOARD_CLOCK_H
 
+#include <pthread.h>
+
 #include "host/loop.h"
 #include "lib/types.h"
 
@@ -23,6 +25,11 @@ struct clock {
 	bool paused;
 	s64 epoch_ns; /* CLOCK_REALTIME ns minus guest ns, at open: what RTC and kvmclock show */
 	struct loop *loop;
+	u64 base_guest_tsc; /* guest TSC at base_tsc */
+	bool use_tsc;	    /* the host's TSC is invariant: guest time follows it */
+	u32 seq;	    /* odd while pause/resume rewrites the bases */
+	pthread_mutex_t lock;	    /* timers, pause/resume */
+	struct clock_timer *timers; /* armed ones */
 };
 
 /* A device timer in guest time; fires on the VM's main loop. */
@@ -33,9 +40,15 @@ struct clock_timer {
 	void *arg;
 	u64 deadline; /* guest ns */
 	bool armed;
+	struct clock_timer *next; /* armed timers of the clock */
 };
 
+/* Starts at guest time 0, running. Takes up to 12 ms when the TSC must be measured. */
 int clock_open(struct clock *clock, struct loop *loop);
+void clock_close(struct clock *clock);
+
+/* Loading a saved VM: guest time goes on from ns. While paused only. */
+void clock_set(struct clock *clock, u64 ns);
 
 /* Guest ns since power-on. */
 u64 clock_now(const struct clock *clock);
@@ -53,7 +66,8 @@ void clock_resume(struct clock *clock);
 
 void clock_timer_init(struct clock *clock, struct clock_timer *timer,
 		      void (*fire)(struct clock_timer *timer), void *arg);
-/* Any thread; deadline in guest ns, in the past fires at once. */
+/* Any thread; deadline in guest ns, in the past fires at once. While paused nothing fires; after
+ * clock_resume it goes on. Cancel as loop_timer_cancel: final only from the loop's own thread. */
 void clock_timer_arm(struct clock_timer *timer, u64 deadline);
 void clock_timer_cancel(struct clock_timer *timer);
 

@@ -57,6 +57,12 @@ int loop_modify(struct loop *loop, struct loop_fd *src, u32 events);
 void loop_remove(struct loop *loop, struct loop_fd *src);
 
 void loop_post(struct loop *loop, struct loop_call *call);
+/* Takes a queued call back before its owner goes away. From the loop's own thread, or while no one
+ * runs the loop. */
+void loop_unpost(struct loop *loop, struct loop_call *call);
+
+/* True on the thread that is inside loop_run(). Any thread. */
+bool loop_is_mine(const struct loop *loop);
 
 void loop_timer_init(struct loop *loop, struct loop_timer *timer,
 		     void (*fire)(struct loop_timer *timer), void *arg);
