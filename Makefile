@@ -1,0 +1,104 @@
+# The front door: every target a newcomer types. CMake + Ninja do the work below (CMakePresets.json).
+#
+#   make            build                     make run        a guest's shell, here and now
+#   make test       the core tests            make test-full  everything, MODE=plain|asan|ubsan
+#   make help       the rest
+PRESET ?= release
+BUILD   = build/$(PRESET)
+HOLM    = $(BUILD)/src/prog/holm
+JOBS   ?= $(shell nproc)
+PREFIX ?= /usr/local
+MODE   ?= plain
+RUN    ?=
+export HOLM_BIN = $(abspath $(HOLM))
+
+.PHONY: all build run guests test test-full bench fuzz soak check format install clean help deps-%
+
+all: deps-build build
+
+build:
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
+	@cmake --build $(BUILD) -j $(JOBS)
+
+deps-%:
+	@tools/deps.sh $*
+
+# Extra flags go into RUN: make run RUN="-c 2 -m 1G"
+run: deps-run build
+	@guest=$$(guests/mini.sh) && \
+	exec $(HOLM) run --kernel $$guest/vmlinuz --initrd $$guest/initrd $(RUN)
+
+guests: deps-test
+	@guests/mini.sh >/dev/null
+	@guests/debian.sh >/dev/null
+
+CTEST = HOLM_BUILD=$(abspath $(BUILD)) ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
+
+test: deps-test build guests
+	@$(CTEST) -j 2 -L '^core$$'
+
+PRESET_plain = release
+PRESET_asan  = asan
+PRESET_ubsan = ubsan
+SCALE_plain  = 1
+SCALE_asan   = 4
+SCALE_ubsan  = 3
+
+test-full: deps-test guests
+	@[ -n "$(PRESET_$(MODE))" ] || { echo "make: MODE is plain, asan or ubsan" >&2; exit 2; }
+	@$(MAKE) --no-print-directory build PRESET=$(PRESET_$(MODE))
+	@HOLM_TIME_SCALE=$${HOLM_TIME_SCALE:-$(SCALE_$(MODE))} HOLM_MODE=$(MODE) \
+	$(MAKE) --no-print-directory ctest-all PRESET=$(PRESET_$(MODE))
+
+.PHONY: ctest-all
+ctest-all:
+	@$(CTEST) -j 2 -L '^(core|full)$$'
+
+# QUICK=1 takes fewer rounds.
+bench: deps-test build
+	@guests/mini.sh >/dev/null
+	@/usr/bin/python3 bench/bench.py $(if $(QUICK),--quick)
+
+# SECONDS=60 per fuzzer unless told otherwise.
+SECONDS ?= 60
+fuzz: deps-test build
+	@HOLM_FUZZ_SECONDS=$(SECONDS) $(CTEST) -L '^fuzz$$' --timeout 86400
+
+# Boots, works, reboots and stops guests until HOURS are over.
+HOURS ?= 1
+soak: deps-test build
+	@guests/mini.sh >/dev/null
+	@/usr/bin/python3 tests/system/soak.py --hours $(HOURS)
+
+check: deps-test
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
+	@/usr/bin/python3 tools/check_floors.py --build $(BUILD)
+	@git ls-files -co --exclude-standard '*.c' '*.h' | grep -v '^src/spec/.*gen' | \
+	xargs clang-format --dry-run -Werror && echo "format: fine"
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: all
+	install -D -m 755 $(HOLM) $(DESTDIR)$(PREFIX)/bin/holm
+	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/holm/LICENSE
+	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/holm/README.md
+	@[ ! -f docs/man/holm.1 ] || \
+	install -D -m 644 docs/man/holm.1 $(DESTDIR)$(PREFIX)/share/man/man1/holm.1
+
+clean:
+	rm -rf build
+
+help:
+	@echo "make                  install what is missing, build into $(BUILD)"
+	@echo "make run              boot the guest 'mini' on this terminal (RUN=\"-c 2 -m 1G\" adds flags)"
+	@echo "make test             core tests, under 15 minutes"
+	@echo "make test-full        all tests; MODE=plain (default), asan or ubsan"
+	@echo "make bench            Holm beside QEMU TCG and native; QUICK=1 for fewer rounds"
+	@echo "make fuzz             every fuzzer for SECONDS=60"
+	@echo "make soak             guests in a loop for HOURS=1"
+	@echo "make check            floors, headers, formatting"
+	@echo "make guests           build the guest images (cached in \$$HOLM_GUESTS or ~/.cache/holm/guests)"
+	@echo "make install          DESTDIR= PREFIX=/usr/local"
+	@echo "make clean            remove build/ (guest images stay)"
+	@echo "PRESET=release|debug|asan|ubsan|tsan|clang|ci selects the build, JOBS=n the parallelism"
