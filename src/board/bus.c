@@ -47,8 +47,12 @@ struct bus_cell {
 	u8 pad[56]; /* one cache line each */
 };
 
+/* Beside the two spaces of enum bus_space: the dword_only regions. */
+#define BUS_MAP_DWORD 2
+#define BUS_MAPS 3
+
 struct bus {
-	struct bus_map map[2]; /* by enum bus_space */
+	struct bus_map map[BUS_MAPS];
 	pthread_mutex_t lock;  /* writers */
 	pthread_mutex_t wait_lock; /* one remover waits at a time */
 	u32 parity;
@@ -125,6 +129,19 @@ static struct bus_entry bus_find(const struct bus_map *map, u64 addr)
 	}
 }
 
+static struct bus_entry bus_find_access(struct bus *bus, enum bus_space space, u64 addr,
+					unsigned size)
+{
+	struct bus_entry hit;
+
+	if (space == BUS_PIO && size == 4) {
+		hit = bus_find(&bus->map[BUS_MAP_DWORD], addr);
+		if (hit.region && hit.base == addr)
+			return hit;
+	}
+	return bus_find(&bus->map[space], addr);
+}
+
 static u64 bus_region_read(const struct bus_region *region, u64 off, unsigned size)
 {
 	unsigned step = region->max_size && region->max_size < size ? region->max_size : size;
@@ -159,7 +176,7 @@ u64 bus_read(struct bus *bus, enum bus_space space, u64 addr, unsigned size)
 {
 	const struct bus_map *map = &bus->map[space];
 	u32 *inside = bus_enter(bus);
-	struct bus_entry hit = bus_find(map, addr);
+	struct bus_entry hit = bus_find_access(bus, space, addr, size);
 	u64 value = 0;
 
 	if (likely(hit.last - addr >= size - 1)) {
@@ -181,7 +198,7 @@ void bus_write(struct bus *bus, enum bus_space space, u64 addr, unsigned size, u
 {
 	const struct bus_map *map = &bus->map[space];
 	u32 *inside = bus_enter(bus);
-	struct bus_entry hit = bus_find(map, addr);
+	struct bus_entry hit = bus_find_access(bus, space, addr, size);
 
 	value &= mask64(size * 8);
 	if (likely(hit.last - addr >= size - 1)) {
@@ -231,9 +248,15 @@ static void bus_publish(struct bus_map *map, u32 drop, const struct bus_entry *a
 	__atomic_store_n(&map->seq, map->seq + 1, __ATOMIC_SEQ_CST);
 }
 
+static struct bus_map *bus_map_of(struct bus *bus, enum bus_space space,
+				  const struct bus_region *region)
+{
+	return &bus->map[region->dword_only ? BUS_MAP_DWORD : space];
+}
+
 int bus_add(struct bus *bus, enum bus_space space, struct bus_region *region)
 {
-	struct bus_map *map = &bus->map[space];
+	struct bus_map *map = bus_map_of(bus, space, region);
 	struct bus_entry add = {
 		.base = region->base, .last = region->base + region->size - 1, .region = region};
 	const struct bus_table *table;
@@ -279,7 +302,7 @@ static void bus_wait_readers(struct bus *bus)
 
 void bus_remove_nowait(struct bus *bus, enum bus_space space, struct bus_region *region)
 {
-	struct bus_map *map = &bus->map[space];
+	struct bus_map *map = bus_map_of(bus, space, region);
 	const struct bus_table *table;
 
 	pthread_mutex_lock(&bus->lock);

@@ -30,6 +30,9 @@ struct bus_region {
 	void *arg;
 	pthread_mutex_t *lock; /* held around read/write; may be NULL */
 	u8 max_size;	       /* larger accesses are split into this size; 0 = no limit */
+	/* Ports only: answers nothing but a 4-byte access at base, and goes before other regions
+	 * there. For 0xcf8, whose bytes belong to others (0xcf9 is the reset port). */
+	bool dword_only;
 	bool added;
 };
 
