@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * payload: the kernel and initrd files: read once, recognised, and what is wrong with them said.
+ *
+ * The VM's process may open no file after it is jailed, and a reset must not depend on what became
+ * of the file since: so the bytes are kept. A file is not trusted; every offset in it is checked.
+ *
+ * Entered by: boot.c at open; linux.c and pvh.c fill struct kernel_image.
+ */
+#ifndef BOOT_PAYLOAD_H
+#define BOOT_PAYLOAD_H
+
+#include "lib/types.h"
+#include "spec/linux_boot.h"
+
+struct payload_file {
+	const char *path; /* the caller's, for messages */
+	u8 *data;	  /* own mapping, NULL when not given */
+	u64 size;
+};
+
+enum kernel_kind { KERNEL_BZIMAGE, KERNEL_PVH };
+
+/* What a loader needs to know of a checked kernel. */
+struct kernel_image {
+	enum kernel_kind kind;
+	u64 entry;	 /* physical */
+	u64 low, high;	 /* memory it takes while starting, [low, high) */
+	u64 initrd_top;	 /* an initrd must end at or below this */
+	u64 code_offset; /* bzImage: where the 64-bit kernel starts in the file */
+	u32 cmdline_max; /* characters, terminator excluded */
+	struct linux_setup_header hdr; /* bzImage */
+};
+
+/* Reads a regular file whole; `what` is "kernel" or "initrd". The caller releases it. */
+int payload_read(struct payload_file *file, const char *what, const char *path);
+void payload_release(struct payload_file *file);
+
+/* Recognises and checks the kernel; every rejection is a sentence with its mend. */
+int payload_check(const struct payload_file *file, struct kernel_image *out);
+
+#endif
