@@ -48,6 +48,7 @@ struct itlb_entry {
 
 /* cpu_ops.page flags */
 #define PAGE_WRITABLE 1u /* a plain store is all a write needs */
+#define PAGE_CODE     2u /* RAM, but decoded code lies here: slow_write() before a store */
 
 /* c->event bits: looked at between blocks. Any thread may set them (atomically). */
 #define EV_INTR	  0x01u /* the local APIC may have something */
@@ -142,8 +143,14 @@ struct cpu {
 	bool repeated;	 /* inside a REP string instruction after its first iteration: RF image */
 	bool dr_armed;	 /* an enabled breakpoint in DR7 */
 	u64 dr6_pending; /* data breakpoints hit by the current instruction */
-	u32 npage;	 /* log of non-global fills, see walk.c */
-	u32 pad0;
+	bool world;	 /* this vCPU stopped the others (ops.world_stop) */
+	bool has_1g;	 /* 1 GiB pages in the model */
+	u64 pdpte[4];	 /* PAE: loaded with CR3 (SDM 3A 4.4.1) */
+	u64 tlb_misses, interrupts, exceptions;
+	u64 large_1g, large_2m; /* filters: which regions had large pages in the TLB, see walk.c */
+	u32 fills;	 /* non-global TLB fills since the last flush; over TLB_LOG: not logged */
+#define TLB_LOG 1024u
+	u16 fill[TLB_LOG];
 	struct cpu_state s; /* gpr, rip, rflags stale; seg, crN, msrs, ymm live; fpu live unless fpu_live */
 	struct tlb_view views[VIEW_COUNT];
 	struct itlb_entry itlb[2][ITLB_ENTRIES];

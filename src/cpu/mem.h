@@ -60,6 +60,10 @@ void mem_st_slow(struct cpu *c, u64 la, unsigned size, u64 v);
 /* Reads with write intent: faults as a write, sets D; for read-modify-write. */
 u64 mem_rmw_slow(struct cpu *c, u64 la, unsigned size);
 
+/* Host pointer for a LOCKed access inside one page of RAM, after everything a write needs was done;
+ * NULL: page-crossing, ROM or MMIO (use world_stop). Raises. */
+void *mem_lock_ptr(struct cpu *c, u64 la, unsigned size);
+
 /* By linear address, after mem_addr(). */
 static always_inline u64 mem_ld(struct cpu *c, u64 la, unsigned size)
 {
