@@ -40,7 +40,7 @@
 #define ACPI_CNT_SLP_EN	       0x2000
 
 /* What the _S5 package says, SLP_TYPa. */
-#define ACPI_SLP_TYP_S5 5
+#define ACPI_SLP_TYP_S5 7u
 
 /* Values for the SMI command port (FADT ACPI_ENABLE, ACPI_DISABLE). */
 #define ACPI_SMI_ENABLE	 2

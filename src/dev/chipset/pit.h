@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pit: the 8254 timer on the board: ports 0x40..0x43 and 0x61, IRQ0 (GSI 2).
+ */
+#ifndef DEV_CHIPSET_PIT_H
+#define DEV_CHIPSET_PIT_H
+
+#include "board/device.h"
+
+/* *cut (may be NULL) is read with __atomic: true while HPET has taken IRQ0.
+ * Context: loop, vCPUs stopped. */
+int pit_open(struct board *board, const bool *cut, struct device **out);
+
+#endif
