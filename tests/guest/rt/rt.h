@@ -212,9 +212,9 @@ extern struct tss64 tss[MAX_CPUS];
 
 extern u64 boot_pml4[512];
 /* The entry that maps va at `level` (1 = 4 KiB PTE); splits large pages on the way. */
-u64 *page_entry(u64 va, unsigned level);
+volatile u64 *page_entry(u64 va, unsigned level);
 /* 4 KiB mapping with these bits at each level from 1 to 4 (upper levels get P|W|U). */
-u64 *page_map(u64 va, u64 pa, u64 bits);
+volatile u64 *page_map(u64 va, u64 pa, u64 bits);
 /* A fresh zeroed page frame. */
 void *page_alloc(void);
 /* Runs 32-bit code in compatibility mode (blob in .text, ends with int $VEC_DONE). */

@@ -129,12 +129,12 @@ u32 user32_run(void *code32, u64 rdi)
 
 /* --- page tables ---------------------------------------------------------------------------- */
 
-u64 *page_entry(u64 va, unsigned level)
+volatile u64 *page_entry(u64 va, unsigned level)
 {
-	u64 *table = boot_pml4;
+	volatile u64 *table = boot_pml4;
 
 	for (unsigned l = 4;; l--) {
-		u64 *e = &table[va >> (12 + 9 * (l - 1)) & 511];
+		volatile u64 *e = &table[va >> (12 + 9 * (l - 1)) & 511];
 
 		if (l == level)
 			return e;
@@ -149,13 +149,13 @@ u64 *page_entry(u64 va, unsigned level)
 			*e = (u64)fresh | PTE_P | PTE_W | PTE_U;
 			write_cr3(read_cr3());
 		}
-		table = (u64 *)(*e & 0xffffffffff000ull);
+		table = (volatile u64 *)(*e & 0xffffffffff000ull);
 	}
 }
 
-u64 *page_map(u64 va, u64 pa, u64 bits)
+volatile u64 *page_map(u64 va, u64 pa, u64 bits)
 {
-	u64 *e = page_entry(va, 1);
+	volatile u64 *e = page_entry(va, 1);
 
 	*e = pa | bits;
 	invlpg(va);
