@@ -70,6 +70,11 @@ bool loop_is_mine(const struct loop *loop)
 	return owner && owner == loop_thread_id();
 }
 
+bool loop_is_running(const struct loop *loop)
+{
+	return __atomic_load_n(&loop->owner, __ATOMIC_ACQUIRE);
+}
+
 /* Lock held. */
 static void loop_wake(struct loop *loop)
 {

@@ -63,6 +63,8 @@ void loop_unpost(struct loop *loop, struct loop_call *call);
 
 /* True on the thread that is inside loop_run(). Any thread. */
 bool loop_is_mine(const struct loop *loop);
+/* True while some thread is inside loop_run(). Any thread. */
+bool loop_is_running(const struct loop *loop);
 
 void loop_timer_init(struct loop *loop, struct loop_timer *timer,
 		     void (*fire)(struct loop_timer *timer), void *arg);
