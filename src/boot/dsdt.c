@@ -38,7 +38,7 @@ static const struct {
 
 static void dsdt_write_sleep(struct aml *a)
 {
-	aml_name(a, "\\_S5");
+	aml_name(a, "_S5");
 	aml_package(a, 4);
 	aml_int(a, ACPI_SLP_TYP_S5);
 	aml_int(a, ACPI_SLP_TYP_S5);
@@ -47,12 +47,12 @@ static void dsdt_write_sleep(struct aml *a)
 	aml_end(a);
 
 	/* The guest tells its interrupt model; kept for a debugger's eye. */
-	aml_name(a, "\\PICM");
+	aml_name(a, "PICM");
 	aml_int(a, 0);
-	aml_method(a, "\\_PIC", 1, false);
+	aml_method(a, "_PIC", 1, false);
 	aml_op(a, AML_STORE);
 	aml_op(a, AML_ARG0);
-	aml_path(a, "\\PICM");
+	aml_path(a, "PICM");
 	aml_end(a);
 }
 
@@ -262,7 +262,7 @@ static void dsdt_write_cpu(struct aml *a, unsigned id)
 void dsdt_write(struct aml *a, const struct acpi_input *in)
 {
 	dsdt_write_sleep(a);
-	aml_scope(a, "\\_SB");
+	aml_scope(a, "_SB");
 	dsdt_write_pci(a, in);
 	dsdt_write_board(a);
 	for (unsigned i = 0; i < in->desc_count; i++)
