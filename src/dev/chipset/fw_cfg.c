@@ -25,7 +25,6 @@
 #define DMA_WRITE  0x10u
 
 #define DMA_SIGNATURE 0x51454d5520434647ull /* "QEMU CFG" */
-#define KEY_INVALID   0xffffu
 #define DIR_ENTRY     64u
 #define CHUNK	      4096u
 
