@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * assemble: builds machine holm-1 out of its parts, in the order they need each other.
+ *
+ * Two halves, with the jail's first step between them: vm_open_files opens everything that has a
+ * path, vm_open_machine the rest. Memory comes before both because nothing else says whether -m
+ * can be.
+ *
+ * Entered by: vm.c. Owns every part in struct vm; vm_close_machine undoes whatever was done.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "api/size.h"
+#include "board/layout.h"
+#include "dev/virtio/blk.h"
+#include "dev/virtio/rng.h"
+#include "host/fail.h"
+#include "host/log.h"
+#include "lib/bits.h"
+#include "vm/hostinfo.h"
+#include "vm/vm_impl.h"
+
+/* --- engine and CPU model --------------------------------------------------------------------- */
+
+static int engine_usable(const struct engine_ops *ops, struct engine_reason *reason)
+{
+	memset(reason, 0, sizeof(*reason));
+	ops->probe(reason);
+	return reason->code == ENGINE_OK;
+}
+
+static int engine_choose(struct vm *vm)
+{
+	const char *name = vm->config->engine;
+	const struct engine_ops *const *list = engine_list();
+	struct engine_reason reason;
+
+	if (name) {
+		vm->ops = engine_find(name);
+		if (!vm->ops)
+			return FAIL(-EINVAL, "'%.40s' is not an engine; 'holm doctor' lists them", name);
+		if (engine_usable(vm->ops, &reason))
+			return 0;
+		return FAIL(-ENOTSUP, "engine %.40s cannot run here: %s%s%s", name, reason.sentence,
+			    reason.mend[0] ? "; " : "", reason.mend);
+	}
+	for (; *list; list++) {
+		vm->ops = *list;
+		if (engine_usable(vm->ops, &reason))
+			return 0;
+	}
+	return FAIL(-ENOTSUP, "no engine can run here; 'holm doctor' tells why");
+}
+
+static int model_choose(struct vm *vm)
+{
+	const char *name = vm->config->cpu_model, *missing = NULL;
+	int err = cpu_model_open(&vm->model, name, vm->config->cpus,
+				 (u32)vm->board.clock.tsc_khz, &missing);
+
+	if (err == -ENOTSUP)
+		return FAIL(err, "CPU model %s needs %s, which this host's CPU does not have; use a "
+				 "smaller model such as v2-1, or --cpu host", name,
+			    missing ? missing : "a feature");
+	if (err)
+		return FAIL(err, "CPU model %s: %s", name, strerror(-err));
+	return 0;
+}
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+static void memory_warn(const struct vm *vm)
+{
+	struct host_limits limits;
+	char want[32], have[32];
+
+	host_memory_read(&limits);
+	size_text(vm->config->memory, want, sizeof(want));
+	if (limits.cgroup_memory && vm->config->memory > limits.cgroup_memory)
+		log_line(LOG_WARN, "memory: %s is above the control group's limit of %s (%s); the "
+				   "machine is ended if it uses more", want,
+			 size_text(limits.cgroup_memory, have, sizeof(have)),
+			 limits.cgroup_memory_at);
+	else if (limits.ram && vm->config->memory > limits.ram)
+		log_line(LOG_WARN, "memory: %s is above the host's %s; the machine is ended if it "
+				   "uses more than there is", want,
+			 size_text(limits.ram, have, sizeof(have)));
+}
+
+static int memory_open(struct vm *vm)
+{
+	u64 low = vm->config->memory, high = 0;
+	int err = ram_open(&vm->board.ram);
+
+	if (err)
+		return err;
+	vm->has_ram = true;
+	if (low > LAYOUT_LOW_RAM_MAX) {
+		high = low - LAYOUT_LOW_RAM_MAX;
+		low = LAYOUT_LOW_RAM_MAX;
+	}
+	err = ram_add(&vm->board.ram, 0, low, RAM_KIND_RAM, "low");
+	if (!err && high)
+		err = ram_add(&vm->board.ram, LAYOUT_HIGH_RAM, high, RAM_KIND_RAM, "high");
+	return err;
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+static int disks_open(struct vm *vm)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < vm->config->disks && !err; i++) {
+		const struct disk_config config = {.path = vm->config->disk[i].file,
+						   .read_only = vm->config->disk[i].readonly};
+
+		err = disk_open(&config, &vm->disk[i]);
+	}
+	return err;
+}
+
+static bool console_takes(const struct vm *vm, const char *path)
+{
+	struct stat st;
+
+	return path && !stat(path, &st) && console_is_file(vm->console, st.st_dev, st.st_ino);
+}
+
+/* A console file is emptied at start: it must not be one of the machine's own. */
+static int console_check(const struct vm *vm)
+{
+	const struct vm_config *config = vm->config;
+	const char *clash = NULL;
+
+	if (console_takes(vm, config->kernel))
+		clash = config->kernel;
+	if (console_takes(vm, config->initrd))
+		clash = config->initrd;
+	for (unsigned i = 0; i < config->disks; i++)
+		if (console_takes(vm, config->disk[i].file))
+			clash = config->disk[i].file;
+	if (clash)
+		return FAIL(-EINVAL, "console: '%.150s' is also one of the machine's files; name "
+				     "another file", clash);
+	return 0;
+}
+
+static int boot_files_open(struct vm *vm)
+{
+	const struct boot_config boot = {.kernel = vm->config->kernel,
+					 .initrd = vm->config->initrd,
+					 .cmdline = vm->cmdline,
+					 .model = vm->config->cpu_model,
+					 .ram = vm->config->memory,
+					 .cpus = vm->config->cpus};
+
+	config_cmdline(vm->config, vm->cmdline);
+	return boot_open(&boot, &vm->boot);
+}
+
+int vm_open_files(struct vm *vm)
+{
+	int err = engine_choose(vm);
+
+	if (!err)
+		err = clock_open(&vm->board.clock, vm->loop);
+	if (err)
+		return err;
+	vm->has_clock = true;
+	err = model_choose(vm);
+	if (!err)
+		err = boot_files_open(vm);
+	if (!err)
+		err = disks_open(vm);
+	if (!err)
+		err = console_open(vm->config->console, vm->config->console_path, &vm->console);
+	if (!err)
+		err = console_check(vm);
+	if (!err)
+		memory_warn(vm);
+	return err;
+}
+
+/* --- the engine's ears ------------------------------------------------------------------------ */
+
+static void ram_changed(void *arg)
+{
+	struct vm *vm = arg;
+
+	if (vm->ops->ram_changed)
+		vm->ops->ram_changed(vm->engine);
+}
+
+static void dma_begin(void *arg, gpa_t gpa, u64 len)
+{
+	struct vm *vm = arg;
+
+	vm->ops->dma_begin(vm->engine, gpa, len);
+}
+
+static void dma_end(void *arg, gpa_t gpa, u64 len)
+{
+	struct vm *vm = arg;
+
+	vm->ops->dma_end(vm->engine, gpa, len);
+}
+
+static void engine_msi(void *arg, u64 addr, u32 data)
+{
+	struct vm *vm = arg;
+
+	vm->ops->msi(vm->engine, addr, data);
+}
+
+static void engine_extint(void *arg, bool level)
+{
+	struct vm *vm = arg;
+
+	vm->ops->extint(vm->engine, level);
+}
+
+static int engine_start(struct vm *vm)
+{
+	const struct engine_config config = {.board = &vm->board,
+					     .model = &vm->model,
+					     .options = vm->config->engine_options,
+					     .cpus = vm->config->cpus};
+	int err = vm->ops->open(&config, &vm->engine);
+
+	if (err)
+		return err;
+	vm->board.ram.listener = (struct ram_listener){
+		.arg = vm,
+		.changed = ram_changed,
+		.dma_begin = vm->ops->dma_begin ? dma_begin : NULL,
+		.dma_end = vm->ops->dma_end ? dma_end : NULL};
+	vm->board.irq.receiver = (struct irq_receiver){
+		.arg = vm, .msi = engine_msi, .extint = engine_extint};
+	return 0;
+}
+
+/* --- devices ---------------------------------------------------------------------------------- */
+
+static int device_note(struct vm *vm, struct device *dev)
+{
+	if (vm->devices == VM_DEVICES_MAX)
+		return FAIL(-ENOSPC, "too many devices");
+	vm->device[vm->devices++] = dev;
+	return 0;
+}
+
+static int chipset_start(struct vm *vm)
+{
+	struct chipset_config config = {.has_uart = {true, false},
+					.has_pvpanic = true,
+					.has_debug_exit = true};
+	struct device *dev;
+	int err;
+
+	config.low_ram = min_u64(vm->config->memory, LAYOUT_LOW_RAM_MAX);
+	config.high_ram = vm->config->memory - config.low_ram;
+	port_backend(vm, &config.uart[0]);
+	err = chipset_open(&vm->board, &config, &vm->chipset);
+	if (err)
+		return err;
+	vm->uart = chipset_uart(vm->chipset, 0);
+	for (dev = chipset_devices(vm->chipset); dev && !err; dev = dev->next)
+		err = device_note(vm, dev);
+	return err;
+}
+
+static int pci_start(struct vm *vm)
+{
+	int err = pci_host_open(&vm->board, &vm->pci);
+
+	return err ? err : device_note(vm, pci_host_device(vm->pci));
+}
+
+static int virtio_start(struct vm *vm)
+{
+	struct device *dev = NULL;
+	int err;
+
+	err = virtio_rng_open(&vm->board, vm->pci, LAYOUT_SLOT_RNG, &dev);
+	if (!err)
+		err = device_note(vm, dev);
+	if (!err)
+		err = port_open(vm, &dev);
+	if (!err)
+		err = device_note(vm, dev);
+	for (unsigned i = 0; i < vm->config->disks && !err; i++) {
+		err = virtio_blk_open(&vm->board, vm->pci, LAYOUT_SLOT_DISK0 + i, vm->disk[i],
+				      vm->config->disk[i].serial, &dev);
+		if (err)
+			break;
+		vm->disk[i] = NULL; /* the device's from here on */
+		err = device_note(vm, dev);
+	}
+	return err;
+}
+
+int vm_open_machine(struct vm *vm)
+{
+	struct board *board = &vm->board;
+	int err;
+
+	board->loop = vm->loop;
+	board->cpus = vm->config->cpus;
+	board->request = life_request;
+	board->request_arg = vm;
+	err = memory_open(vm);
+	if (!err)
+		err = bus_open(&board->bus);
+	if (!err)
+		err = irq_open(&board->irq);
+	if (err)
+		return err;
+	vm->has_irq = true;
+	err = engine_start(vm);
+	if (!err)
+		err = chipset_start(vm);
+	if (!err)
+		err = pci_start(vm);
+	if (!err)
+		err = virtio_start(vm);
+	if (!err)
+		err = pci_assign_bars(vm->pci);
+	return err;
+}
+
+/* --- closing ---------------------------------------------------------------------------------- */
+
+static void devices_close(struct vm *vm)
+{
+	while (vm->devices) {
+		struct device *dev = vm->device[--vm->devices];
+
+		dev->cls->close(dev);
+	}
+	if (vm->chipset)
+		chipset_free(vm->chipset);
+}
+
+void vm_close_machine(struct vm *vm)
+{
+	devices_close(vm);
+	if (vm->engine)
+		vm->ops->close(vm->engine);
+	console_close(vm->console);
+	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
+		if (vm->disk[i])
+			disk_close(vm->disk[i]);
+	boot_close(vm->boot);
+	if (vm->has_irq)
+		irq_close(&vm->board.irq);
+	if (vm->board.bus)
+		bus_close(vm->board.bus);
+	if (vm->has_clock)
+		clock_close(&vm->board.clock);
+	if (vm->has_ram)
+		ram_close(&vm->board.ram);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vm: the outer life of a machine: open, run, close, and what it tells at the end.
+ *
+ * Entered by: prog's main thread, which becomes the machine's loop thread in vm_run. Owns struct
+ * vm. The order of vm_open and vm_run is the promise of docs/security.md: files first, then no more
+ * paths, then threads and devices, then the system-call list, then the guest.
+ */
+#include "vm/vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/fail.h"
+#include "host/log.h"
+#include "host/signal.h"
+#include "vm/vm_impl.h"
+
+/* --- the jail --------------------------------------------------------------------------------- */
+
+static int jail_drop(struct vm *vm)
+{
+	if (vm->config->no_jail) {
+		log_line(LOG_WARN, "--no-jail: a guest that breaks out of its machine has this "
+				   "user's rights");
+		return 0;
+	}
+	return sandbox_drop(&vm->jail);
+}
+
+static int jail_seal(struct vm *vm)
+{
+	return vm->config->no_jail ? 0 : sandbox_seal(&vm->jail);
+}
+
+/* --- open, close ------------------------------------------------------------------------------ */
+
+int vm_open(const struct vm_config *config, struct vm **out)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+	int err;
+
+	if (!vm)
+		return FAIL(-ENOMEM, "out of memory");
+	vm->config = config;
+	vm->open_ns = host_now_ns();
+	vm->signal_fd = -1;
+	pthread_mutex_init(&vm->life.error_lock, NULL);
+	err = signal_open(&vm->signal_fd);
+	if (!err)
+		err = loop_open(&vm->loop);
+	if (!err)
+		err = vm_open_files(vm);
+	if (!err)
+		err = jail_drop(vm);
+	if (!err)
+		err = vm_open_machine(vm);
+	if (err)
+		vm_close(vm);
+	else
+		*out = vm;
+	return err;
+}
+
+void vm_close(struct vm *vm)
+{
+	if (!vm)
+		return;
+	if (vm->loop)
+		life_close(vm);
+	vm_close_machine(vm);
+	if (vm->loop)
+		loop_close(vm->loop);
+	if (vm->signal_fd >= 0)
+		signal_close(vm->signal_fd);
+	pthread_mutex_destroy(&vm->life.error_lock);
+	free(vm);
+}
+
+/* --- run -------------------------------------------------------------------------------------- */
+
+static int vm_start(struct vm *vm)
+{
+	int err = life_open(vm);
+
+	if (!err)
+		err = life_power_on(vm);
+	if (!err)
+		err = jail_seal(vm);
+	if (err)
+		return err;
+	port_resize(vm);
+	vm->life.start_ns = host_now_ns();
+	vcpus_go(vm->vcpus);
+	return 0;
+}
+
+static void vm_report(struct vm *vm, struct vm_outcome *outcome)
+{
+	struct engine_stats stats = {0};
+	u64 now = host_now_ns();
+
+	outcome->code = vm->life.code;
+	outcome->guest_code = vm->life.guest_code;
+	snprintf(outcome->error, sizeof(outcome->error), "%s", vm->life.error);
+	snprintf(outcome->engine, sizeof(outcome->engine), "%s", vm->ops->name);
+	if (vm->life.start_ns) {
+		outcome->startup_ns = vm->life.start_ns - vm->open_ns;
+		outcome->run_ns = now - vm->life.start_ns;
+	}
+	outcome->resets = vm->life.resets;
+	outcome->console_bytes = console_bytes(vm->console);
+	if (vm->ops->stats)
+		vm->ops->stats(vm->engine, &stats);
+	outcome->instructions = stats.instructions;
+	outcome->exits_pio = stats.exits_pio;
+	outcome->exits_mmio = stats.exits_mmio;
+	outcome->halts = stats.halts;
+	outcome->interrupts = stats.interrupts;
+	outcome->exceptions = stats.exceptions;
+	outcome->tlb_misses = stats.tlb_misses;
+	outcome->block_lookups = stats.block_lookups;
+	outcome->block_decodes = stats.block_decodes;
+	outcome->block_drops = stats.block_drops;
+}
+
+void vm_run(struct vm *vm, struct vm_outcome *outcome)
+{
+	int err;
+
+	memset(outcome, 0, sizeof(*outcome));
+	signal_catch_crashes();
+	err = vm_start(vm);
+	if (!err)
+		err = loop_run(vm->loop);
+	if (err) {
+		vm->life.code = vm_exit_code(err);
+		snprintf(vm->life.error, sizeof(vm->life.error), "%s", fail_text());
+	}
+	vm_report(vm, outcome);
+}
+
+int vm_exit_code(int err)
+{
+	switch (err) {
+	case 0:
+		return EXIT_POWEROFF;
+	case -EINVAL:
+	case -ERANGE:
+	case -ENOENT:
+	case -EISDIR:
+	case -ENOTDIR:
+	case -ELOOP:
+	case -ENAMETOOLONG:
+	case -ENODATA:
+	case -ENOEXEC:
+	case -ENOSPC:
+	case -E2BIG:
+	case -EFBIG:
+	case -ENOTSUP:
+	case -EEXIST:
+	case -ENXIO:
+		return EXIT_USAGE;
+	default:
+		return EXIT_HOST;
+	}
+}
