@@ -298,10 +298,19 @@ fail_lock:
 	return rc;
 }
 
+static void virtio_close_on_loop(void *arg)
+{
+	struct virtio_device *vdev = arg;
+
+	virtio_pause_on_loop(vdev);
+	if (vdev->ops->detach)
+		vdev->ops->detach(vdev);
+}
+
 void virtio_device_close(struct virtio_device *vdev)
 {
 	pci_device_remove(&vdev->pci);
-	loop_sync(vdev->loop, virtio_pause_on_loop, vdev);
+	loop_sync(vdev->loop, virtio_close_on_loop, vdev);
 	loop_thread_close(&vdev->thread);
 	virtio_pci_close(vdev);
 	virtio_queues_close(vdev);

@@ -37,6 +37,8 @@ struct virtio_ops {
 	void (*reset)(struct virtio_device *vdev);
 	/* The guest wrote the writable part of config. Optional. vCPU, `lock` held. */
 	void (*config_written)(struct virtio_device *vdev);
+	/* Take descriptors and calls off the loop; it is about to end. Optional. Loop. */
+	void (*detach)(struct virtio_device *vdev);
 	/* Frees what open made, after the loop no longer calls in. */
 	void (*close)(struct virtio_device *vdev);
 };
