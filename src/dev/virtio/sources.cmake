@@ -1,2 +1,2 @@
-list(APPEND DEV_SOURCES virtio/queue.c virtio/device.c virtio/pci.c virtio/blk.c)
-
+list(APPEND DEV_SOURCES virtio/queue.c virtio/device.c virtio/pci.c virtio/blk.c virtio/console.c
+	virtio/rng.c)
