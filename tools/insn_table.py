@@ -131,11 +131,13 @@ def parse_encoding(f, toks):
 
 def parse_attrs(f):
     f.set, f.fl = set(), {'r': 0, 'w': 0, 'u': 0}
-    f.fn, f.os, f.state, f.mode = None, None, None, 3
+    f.fn, f.os, f.state, f.mode, f.mxcsr = None, None, None, 3, False
     f.features = []
     for a in f.attrs:
         if a in FLAGS_ATTR:
             f.set.add(a)
+        elif a == 'mxcsr':
+            f.mxcsr = True
         elif a == 'i64':
             f.mode = 1
         elif a == 'o64':
@@ -174,6 +176,56 @@ def parse_attrs(f):
                 break
     f.imm = imm_kind(f)
     f.vvvv_free = not any(o.kind in ('OP_H', 'OP_VREG') for o in f.ops)
+
+
+# What a native thunk's caller has to do, from the operands: T_* of cpu/exec/simd_thunk.h.
+THUNK_ROLE = {'V': 'V', 'G': 'G', 'W': 'W', 'U': 'W', 'M': 'M', 'E': 'E', 'R': 'E', 'H': 'H', 'L': 'L', 'P': 'P',
+              'Q': 'Q', 'N': 'Q'}
+
+
+def thunk_flags(f):
+    """T_* names, and the size of the memory operand as a C expression."""
+    t, size = [], '0'
+    for o in f.ops:
+        if o.letter == 'I':
+            t.append('IMM')
+        elif o.body == 'XMM0' and o.access & 1:
+            t.append('X0')
+        elif o.letter:
+            t.append(THUNK_ROLE[o.letter])
+            if o.letter in 'WMEQ':
+                size = {'x': 'T_SIZE_X', 'h': 'T_SIZE_H', 'k': 'T_SIZE_K', 'e': 'T_SIZE_E',
+                        'y': 'T_SIZE_Y'}.get(o.wtext, o.width)
+            if o.letter in 'ME' and o.access & 2 or o.letter == 'Q' and o.access == 2:
+                t.append('ST')
+        if o.wtext == 'y':
+            t.append('BY_W')
+    if f.name.lstrip('v').startswith('pcmpestr') or f.name.lstrip('v').startswith('pcmpistr'):
+        t.append('STR')
+    if 'align' in f.set:
+        t.append('ALIGN')
+    if f.mxcsr:
+        t.append('FP')
+    if f.fl['w']:
+        t.append('FL')
+    if f.state == 'mmx' or {'P', 'Q'} & set(t):
+        t.append('MM')
+        if 'IMM' in t:
+            t.remove('IMM')
+            t.append('IMM4' if f.name in ('pinsrw', 'pextrw') else 'SHIFT' if t[0] == 'Q' else 'IMM16')
+    return t, str(size)
+
+
+def is_thunk(f):
+    return 'thunk' in f.set and f.state != 'x87' and not any(a.startswith('fn=') for a in f.attrs)
+
+
+def body_name(f):
+    """The body x_NAME that runs the form."""
+    if not is_thunk(f):
+        return f.fn
+    t, size = thunk_flags(f)
+    return 'thunk_%s_%s' % ('_'.join(t), size.replace('T_SIZE_', '').lower())
 
 
 def imm_kind(f):

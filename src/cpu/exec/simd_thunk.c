@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * simd_thunk: what the stubs cannot do: raising, and getting out of a SIGFPE.
+ *
+ * Entered by: the thunk bodies; thunk_fixup from the owner of SIGFPE (a signal handler).
+ * Context: vcpu.
+ */
+#include "cpu/exec/simd_thunk.h"
+
+noreturn_fn void thunk_raise(struct cpu *c, bool mmx)
+{
+	if (mmx && x87_fsw() & X87_FSW_ES) {
+		x87_pending(c);
+		cpu_raise(c, EXC_MF);
+	}
+	cpu_raise(c, c->s.cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
+}
+
+void thunk_mm_get(struct cpu *c, unsigned n, u64 *v)
+{
+	thunk_fn *stub = (thunk_fn *)(void *)(u64)(thunk_mm_store + n * T_MM_STRIDE);
+
+	if (unlikely(stub(NULL, v, NULL, NULL, NULL, NULL) < 0))
+		thunk_raise(c, true);
+}
+
+u64 thunk_fixup(u64 rip)
+{
+	if (rip < (u64)thunk_text_start || rip >= (u64)thunk_text_end)
+		return 0;
+	return rip < (u64)thunk_text_avx ? (u64)thunk_fault : (u64)thunk_fault_avx;
+}
