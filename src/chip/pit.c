@@ -397,7 +397,7 @@ void pit_reset(struct pit *pit)
 {
 	for (unsigned i = 0; i < 3; i++) {
 		pit->ch[i] = (struct pit_channel){
-			.count = 0x10000, .mode = 3, .access = 3, .gate = i != 2};
+			.count = 0x10000, .mode = 0, .access = 3, .gate = i != 2};
 	}
 	pit->sysctl = 0;
 	pit->ops->irq(pit->arg, false);
