@@ -42,6 +42,8 @@ struct console_events {
 int console_open(enum config_console_kind kind, const char *path, struct console **out);
 /* Empties the file, sets raw mode, starts the threads. After sandbox_drop is fine. */
 int console_start(struct console *console, const struct console_events *events);
+/* Ends the threads: no event comes any more, what the guest still writes is dropped. */
+void console_stop(struct console *console);
 void console_close(struct console *console);
 
 /* From the guest: how many were taken; after less than len wait for events.room. Any thread. */

@@ -170,8 +170,11 @@ int console_start(struct console *console, const struct console_events *events)
 	return 0;
 }
 
-static void threads_stop(struct console *console)
+void console_stop(struct console *console)
 {
+	if (!console->started)
+		return;
+	console->started = false;
 	pthread_mutex_lock(&console->lock);
 	console->stop = true;
 	console->abandon = true;
@@ -187,8 +190,7 @@ void console_close(struct console *console)
 {
 	if (!console)
 		return;
-	if (console->started)
-		threads_stop(console);
+	console_stop(console);
 	tty_restore();
 	if (console->listen_fd >= 0) {
 		if (console->out_fd >= 0)

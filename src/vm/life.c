@@ -29,7 +29,8 @@
 static void life_ask(struct vm *vm, enum life_ask ask)
 {
 	__atomic_or_fetch(&vm->life.asked, (u32)ask, __ATOMIC_SEQ_CST);
-	vcpus_stop(vm->vcpus);
+	if (vm->vcpus) /* else a device spoke while it was being opened */
+		vcpus_stop(vm->vcpus);
 }
 
 static void life_todo(struct vm *vm, enum life_todo todo)
@@ -371,6 +372,8 @@ void life_close(struct vm *vm)
 		loop_timer_cancel(&life->button);
 	if (life->patience.loop)
 		loop_timer_cancel(&life->patience);
+	if (vm->console)
+		console_stop(vm->console); /* its threads know vCPUs and devices */
 	vcpus_close(vm->vcpus);
 	vm->vcpus = NULL;
 }
