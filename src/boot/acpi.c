@@ -12,6 +12,7 @@
 #include "board/layout.h"
 #include "host/fail.h"
 #include "lib/bits.h"
+#include "spec/acpi_pm.h"
 
 #define ACPI_FADT_REVISION  6
 #define ACPI_DSDT_REVISION  2 /* 64-bit integers */
@@ -131,16 +132,16 @@ static void acpi_fill_pm(struct acpi_fadt *f)
 
 	f->sci_int = LAYOUT_GSI_SCI;
 	f->smi_cmd = LAYOUT_PORT_SMI_CMD;
-	f->acpi_enable = 2;
-	f->acpi_disable = 3;
-	f->pm1a_evt = pm;
-	f->pm1a_cnt = pm + 4;
-	f->pm_tmr = pm + 8;
-	f->gpe0 = pm + 0x20;
-	f->pm1_evt_len = 4;
-	f->pm1_cnt_len = 2;
-	f->pm_tmr_len = 4;
-	f->gpe0_len = 16;
+	f->acpi_enable = ACPI_SMI_ENABLE;
+	f->acpi_disable = ACPI_SMI_DISABLE;
+	f->pm1a_evt = pm + ACPI_PM1_STS;
+	f->pm1a_cnt = pm + ACPI_PM1_CNT;
+	f->pm_tmr = pm + ACPI_PM_TMR;
+	f->gpe0 = pm + ACPI_GPE0;
+	f->pm1_evt_len = ACPI_PM1_EVT_LEN;
+	f->pm1_cnt_len = ACPI_PM1_CNT_LEN;
+	f->pm_tmr_len = ACPI_PM_TMR_LEN;
+	f->gpe0_len = ACPI_GPE0_LEN;
 	f->x_pm1a_evt = acpi_io(f->pm1a_evt, f->pm1_evt_len, ACPI_ACCESS_WORD);
 	f->x_pm1a_cnt = acpi_io(f->pm1a_cnt, f->pm1_cnt_len, ACPI_ACCESS_WORD);
 	f->x_pm_tmr = acpi_io(f->pm_tmr, f->pm_tmr_len, ACPI_ACCESS_DWORD);

@@ -13,6 +13,7 @@
 
 #include "board/layout.h"
 #include "lib/bits.h"
+#include "spec/acpi_pm.h"
 
 #define DSDT_SLOTS	32
 #define DSDT_PINS	4
@@ -241,7 +242,7 @@ static void dsdt_write_board(struct aml *a)
 	aml_res_io(a, LAYOUT_PORT_SYSCTL_A, 1);
 	aml_res_io(a, LAYOUT_PORT_SMI_CMD, 2);
 	aml_res_io(a, LAYOUT_PORT_ELCR, 2);
-	aml_res_io(a, LAYOUT_PORT_PM, 0x80);
+	aml_res_io(a, LAYOUT_PORT_PM, ACPI_PM_LEN);
 	aml_resources_end(a);
 	aml_end(a);
 }

@@ -233,9 +233,6 @@ _Static_assert(sizeof(struct acpi_madt_x2apic) == 16, "5.2.12.12");
 _Static_assert(sizeof(struct acpi_mcfg) == 60, "PCI Firmware 4.1.2");
 _Static_assert(sizeof(struct acpi_hpet) == 56, "HPET 3.2.4");
 
-/* SLP_TYPx of the holm-1 board, as on ICH9 (PM1_CNT bits 12:10). */
-#define ACPI_SLP_TYP_S5 7u
-
 /* ---- AML (20.2) -------------------------------------------------------------------------- */
 
 #define AML_ZERO	 0x00
