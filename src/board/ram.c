@@ -65,7 +65,7 @@ void ram_close(struct ram *ram)
 int ram_add(struct ram *ram, gpa_t gpa, u64 size, enum ram_kind kind, const char *name)
 {
 	unsigned at;
-	u8 *host;
+	u8 *host = NULL;
 	int rc;
 
 	if (!size || (gpa | size) % RAM_PAGE || gpa + size < gpa)

@@ -277,7 +277,7 @@ static void blk_queue_ready(struct virtio_device *vdev, unsigned n)
 		virtio_queue_kick(vdev, n);
 }
 
-static void blk_drain(struct virtio_device *vdev)
+static void blk_drain(struct virtio_device *vdev, unused_arg bool forget)
 {
 	struct virtio_blk *blk = blk_of(vdev);
 

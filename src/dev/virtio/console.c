@@ -85,7 +85,8 @@ static void console_fill(struct virtio_console *console)
 	struct virtq_req *req;
 	u32 n;
 
-	while (budget-- && (n = console_in_peek(console, chunk, sizeof(chunk)))) {
+	while (budget && (n = console_in_peek(console, chunk, sizeof(chunk)))) {
+		budget--;
 		if (!virtio_queue_pop(vdev, CONSOLE_RX, &req)) {
 			if (virtq_notify_on(queue) && virtio_live(vdev) && !vdev->paused)
 				continue;
@@ -95,6 +96,8 @@ static void console_fill(struct virtio_console *console)
 		virtq_push(queue, req, n);
 		console_in_drop(console, n);
 	}
+	if (!budget)
+		virtio_queue_kick(vdev, CONSOLE_RX);
 	virtio_queue_signal(vdev, CONSOLE_RX);
 }
 
@@ -187,13 +190,12 @@ static void console_queue_ready(struct virtio_device *vdev, unsigned n)
 		console_tx(console_of(vdev));
 }
 
-/* Output the backend did not take stays in the ring when only pausing; it is given back unwritten
- * before a reset, which also forgets the ring. */
-static void console_drain(struct virtio_device *vdev)
+/* Output the backend did not take stays when only pausing. */
+static void console_drain(struct virtio_device *vdev, bool forget)
 {
 	struct virtio_console *console = console_of(vdev);
 
-	if (!console->tx || vdev->paused)
+	if (!console->tx || !forget)
 		return;
 	virtq_push(console->tx->queue, console->tx, 0);
 	console->tx = NULL;

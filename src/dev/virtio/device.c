@@ -175,7 +175,7 @@ static void virtio_reset_on_loop(void *arg)
 {
 	struct virtio_device *vdev = arg;
 
-	vdev->ops->drain(vdev);
+	vdev->ops->drain(vdev, true);
 	for (unsigned n = 0; n < vdev->queues; n++)
 		virtq_stop(&vdev->queue[n]);
 	vdev->started = false;
@@ -198,7 +198,7 @@ static void virtio_pause_on_loop(void *arg)
 	struct virtio_device *vdev = arg;
 
 	vdev->paused = true;
-	vdev->ops->drain(vdev);
+	vdev->ops->drain(vdev, false);
 }
 
 static void virtio_resume_on_loop(void *arg)

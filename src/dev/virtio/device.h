@@ -31,8 +31,9 @@ struct virtio_ops {
 	void (*queue_ready)(struct virtio_device *vdev, unsigned n);
 	/* The driver set DRIVER_OK. Optional. Loop. */
 	void (*start)(struct virtio_device *vdev);
-	/* Give back every request under way: after return none is in flight. Loop. */
-	void (*drain)(struct virtio_device *vdev);
+	/* Finish every request under way. With `forget` none may be in flight after return; without,
+	 * one that waits for the outside (a full terminal) may stay. Loop. */
+	void (*drain)(struct virtio_device *vdev, bool forget);
 	/* Back to power-on; called after drain. Optional. Loop. */
 	void (*reset)(struct virtio_device *vdev);
 	/* The guest wrote the writable part of config. Optional. vCPU, `lock` held. */

@@ -58,7 +58,7 @@ static void rng_queue_ready(struct virtio_device *vdev, unsigned n)
 }
 
 /* Nothing is ever under way between two calls. */
-static void rng_drain(unused_arg struct virtio_device *vdev)
+static void rng_drain(unused_arg struct virtio_device *vdev, unused_arg bool forget)
 {
 }
 
