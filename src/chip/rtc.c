@@ -126,11 +126,32 @@ static bool alarm_hit(const struct rtc *rtc, u8 reg, u32 have)
 	return (reg == RTC_HOURS_ALARM ? decode_hour(rtc, want) : decode(rtc, want)) == have;
 }
 
+/* A field that no time of day has would make the search below go through the whole day. */
+static bool alarm_possible(const struct rtc *rtc)
+{
+	static const struct {
+		u8 reg, end;
+	} field[] = {{RTC_HOURS_ALARM, 24}, {RTC_MINUTES_ALARM, 60}, {RTC_SECONDS_ALARM, 60}};
+
+	for (unsigned i = 0; i < ARRAY_LEN(field); i++) {
+		u8 want = rtc->cmos[field[i].reg];
+
+		if ((want & ALARM_ANY) == ALARM_ANY)
+			continue;
+		want = i ? decode(rtc, want) : decode_hour(rtc, want);
+		if (want >= field[i].end)
+			return false;
+	}
+	return true;
+}
+
 /* First second after `sec` whose time of day matches the alarm; 0 if none does. */
 static u64 alarm_next(const struct rtc *rtc, u64 sec)
 {
 	u64 at = sec + 1, end = sec + 86400;
 
+	if (!alarm_possible(rtc))
+		return 0;
 	while (at <= end) {
 		if (!alarm_hit(rtc, RTC_HOURS_ALARM, (u32)(at / 3600 % 24)))
 			at += 3600 - at % 3600;
