@@ -15,6 +15,7 @@
 
 #include "host/aio.h"
 #include "host/fail.h"
+#include "host/signal.h"
 
 #define POOL_THREADS 4
 
@@ -173,7 +174,7 @@ static int pool_open(struct loop *loop, unused_arg unsigned depth, struct aio **
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->done, NULL);
-	sigfillset(&all);
+	signal_mask_async(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (pool->threads < POOL_THREADS && !rc) {
 		rc = pthread_create(&pool->thread[pool->threads], NULL, pool_worker, pool);

@@ -137,6 +137,15 @@ static void signal_jail(int number unused_arg, siginfo_t *info, void *context un
 	signal_end(line, at);
 }
 
+void signal_mask_async(sigset_t *set)
+{
+	static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+
+	sigfillset(set);
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		sigdelset(set, own[i]);
+}
+
 void signal_catch_crashes(void)
 {
 	static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};

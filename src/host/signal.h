@@ -11,6 +11,8 @@
 #ifndef HOST_SIGNAL_H
 #define HOST_SIGNAL_H
 
+#include <signal.h>
+
 #include "lib/types.h"
 
 /* *fd: a signalfd, non-blocking. Ignores SIGPIPE, SIGTTIN and SIGTTOU. 0 or -errno. */
@@ -19,6 +21,10 @@ void signal_close(int fd);
 
 /* The next signal number, 0 when there is none. */
 int signal_next(int fd);
+
+/* All signals but those a thread causes itself (crashes, the jail's SIGSYS), which must reach their
+ * handlers: what a helper thread blocks. Context: any. */
+void signal_mask_async(sigset_t *set);
 
 /* Installs the handlers for SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT and SIGSYS. An engine may put
  * its own in front of them later. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "host/fail.h"
+#include "host/signal.h"
 #include "host/log.h"
 
 static void *loop_thread_main(void *arg)
@@ -35,7 +36,7 @@ int loop_thread_open(struct loop_thread *thread, const char *name)
 	rc = loop_open(&thread->loop);
 	if (rc)
 		return rc;
-	sigfillset(&all);
+	signal_mask_async(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&thread->thread, NULL, loop_thread_main, thread);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
