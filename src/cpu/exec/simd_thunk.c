@@ -2,10 +2,11 @@
 /*
  * simd_thunk: what the stubs cannot do: raising, and getting out of a SIGFPE.
  *
- * Entered by: the thunk bodies; thunk_fixup from the owner of SIGFPE (a signal handler).
+ * Entered by: the thunk bodies; fpu_fixup from the owner of SIGFPE (a signal handler).
  * Context: vcpu.
  */
 #include "cpu/exec/simd_thunk.h"
+#include "cpu/x87_thunks.h"
 
 noreturn_fn void thunk_raise(struct cpu *c, bool mmx)
 {
@@ -24,9 +25,13 @@ void thunk_mm_get(struct cpu *c, unsigned n, u64 *v)
 		thunk_raise(c, true);
 }
 
-u64 thunk_fixup(u64 rip)
+u64 fpu_fixup(u64 rip)
 {
-	if (rip < (u64)thunk_text_start || rip >= (u64)thunk_text_end)
-		return 0;
-	return rip < (u64)thunk_text_avx ? (u64)thunk_fault : (u64)thunk_fault_avx;
+	if (rip >= (u64)thunk_text_start && rip < (u64)thunk_text_avx)
+		return (u64)thunk_fault;
+	if (rip >= (u64)thunk_text_avx && rip < (u64)thunk_text_end)
+		return (u64)thunk_fault_avx;
+	if (rip >= (u64)x87_thunk_start && rip < (u64)x87_thunk_end)
+		return (u64)x87_thunk_fault;
+	return 0;
 }

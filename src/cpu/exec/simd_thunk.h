@@ -94,9 +94,6 @@ static always_inline unsigned thunk_size(const struct insn *in, int size)
 /* MM register n as 8 bytes; like every MMX instruction it may raise #MF and sets the tags. */
 void thunk_mm_get(struct cpu *c, unsigned n, u64 *v);
 
-/* Where a SIGFPE at `rip` goes on; 0 when rip is in none of these stubs. Async-signal-safe. */
-u64 thunk_fixup(u64 rip);
-
 /* Offset of the stub in the form's array, for MMX registers. */
 static always_inline unsigned thunk_mm_offset(const struct insn *in, unsigned t, bool mem)
 {
