@@ -6,13 +6,14 @@
  * the stubs. The bodies note the guest's in c->x87_*. The host's FIP only serves as a witness: it
  * is loaded as FIP_WITNESS, and a CPU whose FXSAVE then stores 0 hides the pointers.
  *
- * Entered by: the run loop, the x87, MMX and SSE bodies, the owner of SIGFPE. Owns nothing.
+ * fpu_fixup() is in exec/simd_thunk.c, next to the other stubs' bounds.
+ *
+ * Entered by: the run loop, the x87, MMX and SSE bodies. Owns nothing.
  * Trusts: c->s.fpu up to reserved bits, which are dropped here.
  */
 #include "cpu/fpu.h"
 
 #include "cpu/exec/x87.h"
-#include "cpu/x87_thunks.h"
 
 /* --- images (FXSAVE64 layout, SDM 1 table 10-2) --- */
 
@@ -92,13 +93,4 @@ void fpu_load(struct cpu *c)
 	c->x87_cs = f->fcs;
 	c->x87_ds = f->fds;
 	c->fpu_live = true;
-}
-
-/* --- faults in stubs --- */
-
-u64 fpu_fixup(u64 rip)
-{
-	if (rip >= (u64)x87_thunk_start && rip < (u64)x87_thunk_end)
-		return (u64)x87_thunk_fault;
-	return 0;
 }
