@@ -237,6 +237,7 @@ struct real_regs {
 	u16 ds, es, ss, cs, ip, fs, gs, vector;
 };
 #define REAL_SEG 0x3000
+u32 v86_run(const void *code, size_t size, u32 eflags);
 void real_run(const void *code, size_t size, struct real_regs *regs);
 #endif
 
