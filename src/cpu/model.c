@@ -3,8 +3,8 @@
  * model: what CPUID answers for the named CPU models.
  *
  * A model is two feature sets (instructions, system) and an identity; every leaf is built from
- * them. The sets of v2-1 and v3-1 are frozen, and so is everything else their leaves say: a change needs
- * a new name. `host` takes from the host's CPUID what is in model_host_isa and model_host_sys.
+ * them. The sets of v2-1 and v3-1 are frozen, and so is everything else their leaves say: a change
+ * needs a new name. `host` takes from the host's CPUID what is in model_host_isa and model_host_sys.
  *
  * The vendor is always the host's: guests choose code paths (and SYSENTER semantics) by it.
  * Family and model of the frozen names are Zen 2 and Sapphire Rapids: Linux's vulnerability
