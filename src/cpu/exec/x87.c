@@ -101,10 +101,15 @@ static always_inline void load_operand(struct cpu *c, const struct insn *in, uni
 
 static void x87_r(struct cpu *c, const struct insn *in)
 {
-	const struct insn_form *f = &insn_forms[in->form];
-
 	fpu_need(c);
-	run_stub(c, f->rm_mask == 0xff ? stub_of_st(in) : stub_of(in), NULL, 0);
+	run_stub(c, stub_of(in), NULL, 0);
+	note_insn(c, in);
+}
+
+static void x87_t(struct cpu *c, const struct insn *in)
+{
+	fpu_need(c);
+	run_stub(c, stub_of_st(in), NULL, 0);
 	note_insn(c, in);
 }
 
@@ -126,6 +131,7 @@ static void fcomi(struct cpu *c, const struct insn *in)
 }
 
 BODY_ONE(x87_r, x87_r)
+BODY_ONE(x87_t, x87_t)
 BODY_ONE(fcmov, fcmov)
 BODY_ONE(fcomi, fcomi)
 
@@ -314,6 +320,7 @@ static void env_get_protected(struct cpu *c, const u8 *env, unsigned osz)
 	if (osz == 2) {
 		c->x87_rip = ld16(env + 6);
 		c->x87_cs = ld16(env + 8);
+		c->x87_op = 0;
 		c->x87_dp = ld16(env + 10);
 		c->x87_ds = ld16(env + 12);
 		return;
