@@ -1,0 +1,1 @@
+holm_unit_test(disk_raw disk/test_raw.c disk)
