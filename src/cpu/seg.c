@@ -125,12 +125,12 @@ static u8 sys_rmw_byte(struct cpu *c, u64 la, u8 keep, u8 set)
 		return old;
 	}
 	/* ROM, MMIO, or a page with decoded code. */
-	if (c->ops->world_stop)
-		c->ops->world_stop(c);
+	c->ops->world_stop(c);
+	c->world = true;
 	old = (u8)sys_ld(c, la, 1);
 	sys_st(c, la, 1, (u8)((old & keep) | set));
-	if (c->ops->world_start)
-		c->ops->world_start(c);
+	c->world = false;
+	c->ops->world_start(c);
 	return old;
 }
 

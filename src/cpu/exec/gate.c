@@ -353,7 +353,7 @@ static void shut_down(struct cpu *c)
 	cpu_event(c, EV_STOP);
 }
 
-static void deliver(struct cpu *c)
+void interp_deliver(struct cpu *c)
 {
 	struct cpu_exception x = c->exc;
 
@@ -378,19 +378,12 @@ static void deliver(struct cpu *c)
 	c->shadow = 0;
 }
 
-void interp_deliver(struct cpu *c)
-{
-	c->exceptions++;
-	deliver(c);
-}
-
 void interp_interrupt(struct cpu *c, u8 vector)
 {
-	c->interrupts++;
 	c->exc = (struct cpu_exception){.vector = vector, .kind = EXK_EXTERNAL};
 	if (vector == EXC_NMI)
 		c->s.nmi_blocked = true;
-	deliver(c);
+	interp_deliver(c);
 }
 
 /* ---- instructions ---- */

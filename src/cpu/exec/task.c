@@ -11,6 +11,7 @@
 #include "cpu/seg.h"
 
 #include "cpu/exec/far.h"
+#include "cpu/exec/system.h"
 
 /* Where things are (SDM 3A figures 7-2 and 7-10). */
 struct tss_layout {
@@ -26,6 +27,7 @@ static const struct tss_layout tss32 = {4, 4, 6, 32, 36, 40, 72, 96, 96, 0x67};
 
 #define TSS32_CR3  28
 #define TSS32_TRAP 100
+#define DR7_LOCAL  0x155u /* L0..L3, LE */
 
 /* What a switch loads. */
 struct task {
@@ -89,23 +91,14 @@ static void task_probe(struct cpu *c, const struct desc *to, enum task_cause cau
 
 /* ---- the new task's half ---- */
 
-/* PAE keeps the four page-directory pointers in the CPU (SDM 3A 4.4.1). */
-static void load_pdptes(struct cpu *c)
-{
-	unsigned flags;
-	const u8 *page = c->ops->page(c, c->s.cr3 & 0xfffff000u, &flags);
-
-	for (unsigned i = 0; i < 4; i++)
-		c->pdpte[i] = page ? ld64(page + (c->s.cr3 & 0xfe0u) + i * 8) : 0;
-}
-
+/* A bad PAE table shows at the new task's first access. */
 static void load_cr3(struct cpu *c, u64 cr3)
 {
 	if (!(c->s.cr0 & CR0_PG))
 		return;
 	c->s.cr3 = cr3;
-	if (c->s.cr4 & CR4_PAE)
-		load_pdptes(c);
+	if (c->s.cr4 & CR4_PAE && !pdpte_load(c, cr3))
+		__builtin_memset(c->pdpte, 0, sizeof(c->pdpte));
 	tlb_flush_nonglobal(c);
 }
 
@@ -115,7 +108,6 @@ static void task_commit(struct cpu *c, const struct task *t, const struct desc *
 
 	seg_fill(&c->s.seg[S_TR], to->sel, to->raw | (u64)2 << 40);
 	c->s.cr0 |= CR0_TS;
-	c->s.dr7 &= ~0x155ull; /* local breakpoints */
 	if (t->wide)
 		load_cr3(c, t->cr3);
 	for (unsigned i = 0; i < 8; i++)
@@ -133,6 +125,10 @@ static void task_commit(struct cpu *c, const struct task *t, const struct desc *
 	if (c->cur)
 		c->blk_rip = c->rip - c->cur->off;
 	cpu_update_mode(c);
+	if (c->s.dr7 & DR7_LOCAL) {
+		c->s.dr7 &= ~(u64)DR7_LOCAL;
+		debug_update(c);
+	}
 }
 
 static void load_ldt(struct cpu *c, u16 sel, u32 ext)

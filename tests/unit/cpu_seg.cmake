@@ -1,0 +1,2 @@
+# Segments, far transfers, event delivery, task switches, system calls.
+holm_unit_test(cpu_seg cpu_seg/test_cpu_seg.c cpu)
