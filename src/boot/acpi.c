@@ -14,15 +14,15 @@
 #include "lib/bits.h"
 #include "spec/acpi_pm.h"
 
-#define ACPI_FADT_REVISION  6
-#define ACPI_DSDT_REVISION  2 /* 64-bit integers */
-#define ACPI_MADT_REVISION  5
-#define ACPI_HPET_BLOCK_ID  0x8086a201u /* vendor, legacy route, 64 bit, 3 comparators, rev 1 */
-#define ACPI_XAPIC_MAX	    255u	/* ids below this fit a local APIC entry */
-#define ACPI_RESET_VALUE    6		/* 0xcf9: hard reset */
-#define ACPI_CMOS_CENTURY   0x32
-#define ACPI_ALL_CPUS	    0xffu
-#define ACPI_ALL_CPUS_X2    0xffffffffu
+#define ACPI_FADT_REVISION 6
+#define ACPI_DSDT_REVISION 2 /* 64-bit integers */
+#define ACPI_MADT_REVISION 5
+#define ACPI_HPET_BLOCK_ID 0x8086a201u /* vendor, legacy route, 64 bit, 3 comparators, rev 1 */
+#define ACPI_XAPIC_MAX	   255u	       /* ids below this fit a local APIC entry */
+#define ACPI_RESET_VALUE   6	       /* 0xcf9: hard reset */
+#define ACPI_CMOS_CENTURY  0x32
+#define ACPI_ALL_CPUS	   0xffu
+#define ACPI_ALL_CPUS_X2   0xffffffffu
 
 /* ---- state ------------------------------------------------------------------------------- */
 
@@ -102,7 +102,7 @@ const struct device_desc *acpi_find_desc(const struct acpi_input *in, const char
 
 static struct acpi_gas acpi_io(u64 port, u8 bytes, u8 access)
 {
-	return (struct acpi_gas){ ACPI_SPACE_IO, (u8)(bytes * 8), 0, access, port };
+	return (struct acpi_gas){ACPI_SPACE_IO, (u8)(bytes * 8), 0, access, port};
 }
 
 /* ---- tables ------------------------------------------------------------------------------ */
@@ -181,15 +181,15 @@ static void acpi_add_cpus(struct acpi_builder *b)
 
 			if (!e)
 				return;
-			*e = (struct acpi_madt_lapic){ MADT_LAPIC, sizeof(*e), (u8)id, (u8)id,
-						       MADT_ENABLED };
+			*e = (struct acpi_madt_lapic){MADT_LAPIC, sizeof(*e), (u8)id, (u8)id,
+						      MADT_ENABLED};
 		} else {
 			struct acpi_madt_x2apic *e = acpi_reserve(b, sizeof(*e));
 
 			if (!e)
 				return;
-			*e = (struct acpi_madt_x2apic){ MADT_X2APIC, sizeof(*e), 0, id,
-							MADT_ENABLED, id };
+			*e = (struct acpi_madt_x2apic){MADT_X2APIC, sizeof(*e),	  0,
+						       id,	    MADT_ENABLED, id};
 		}
 	}
 }
@@ -199,7 +199,7 @@ static void acpi_add_override(struct acpi_builder *b, u8 irq, u32 gsi, u16 flags
 	struct acpi_madt_override *e = acpi_reserve(b, sizeof(*e));
 
 	if (e)
-		*e = (struct acpi_madt_override){ MADT_OVERRIDE, sizeof(*e), 0, irq, gsi, flags };
+		*e = (struct acpi_madt_override){MADT_OVERRIDE, sizeof(*e), 0, irq, gsi, flags};
 }
 
 static void acpi_add_nmi(struct acpi_builder *b)
@@ -208,13 +208,13 @@ static void acpi_add_nmi(struct acpi_builder *b)
 	struct acpi_madt_x2apic_nmi *x;
 
 	if (e)
-		*e = (struct acpi_madt_lapic_nmi){ MADT_LAPIC_NMI, sizeof(*e), ACPI_ALL_CPUS, 0, 1 };
+		*e = (struct acpi_madt_lapic_nmi){MADT_LAPIC_NMI, sizeof(*e), ACPI_ALL_CPUS, 0, 1};
 	if (b->in->cpus <= ACPI_XAPIC_MAX)
 		return;
 	x = acpi_reserve(b, sizeof(*x));
 	if (x)
-		*x = (struct acpi_madt_x2apic_nmi){ MADT_X2APIC_NMI, sizeof(*x), 0,
-						    ACPI_ALL_CPUS_X2, 1, { 0 } };
+		*x = (struct acpi_madt_x2apic_nmi){MADT_X2APIC_NMI,  sizeof(*x), 0,
+						   ACPI_ALL_CPUS_X2, 1,		 {0}};
 }
 
 static u64 acpi_build_madt(struct acpi_builder *b)
@@ -230,8 +230,8 @@ static u64 acpi_build_madt(struct acpi_builder *b)
 	acpi_add_cpus(b);
 	io = acpi_reserve(b, sizeof(*io));
 	if (io)
-		*io = (struct acpi_madt_ioapic){ MADT_IOAPIC, sizeof(*io), LAYOUT_IOAPIC_ID, 0,
-						 (u32)LAYOUT_IOAPIC, 0 };
+		*io = (struct acpi_madt_ioapic){MADT_IOAPIC, sizeof(*io),	 LAYOUT_IOAPIC_ID,
+						0,	     (u32)LAYOUT_IOAPIC, 0};
 	acpi_add_override(b, 0, LAYOUT_GSI_PIT, 0); /* as ISA: edge, high */
 	acpi_add_override(b, LAYOUT_GSI_SCI, LAYOUT_GSI_SCI, MADT_INTI_HIGH | MADT_INTI_LEVEL);
 	acpi_add_nmi(b);
@@ -258,7 +258,7 @@ static u64 acpi_build_hpet(struct acpi_builder *b)
 		return 0;
 	acpi_header(&h->h, "HPET", 1);
 	h->event_timer_block_id = ACPI_HPET_BLOCK_ID;
-	h->address = (struct acpi_gas){ ACPI_SPACE_MEMORY, 64, 0, 0, LAYOUT_HPET };
+	h->address = (struct acpi_gas){ACPI_SPACE_MEMORY, 64, 0, 0, LAYOUT_HPET};
 	h->min_tick = 100;
 	return acpi_close(b, &h->h);
 }
@@ -302,7 +302,7 @@ static void acpi_build_rsdp(struct acpi_rsdp *r, u64 xsdt)
 
 int acpi_build(const struct acpi_input *in, struct acpi_output *out)
 {
-	struct acpi_builder b = { .in = in, .out = out };
+	struct acpi_builder b = {.in = in, .out = out};
 	u64 dsdt;
 
 	out->len = 0;
@@ -320,7 +320,8 @@ int acpi_build(const struct acpi_input *in, struct acpi_output *out)
 	out->facs.length = sizeof(out->facs);
 	out->facs.version = 2;
 	if (b.overflow)
-		return FAIL(-ENOSPC, "boot: the ACPI tables of %u CPUs and %u devices exceed %u KiB",
+		return FAIL(-ENOSPC,
+			    "boot: the ACPI tables of %u CPUs and %u devices exceed %u KiB",
 			    in->cpus, in->desc_count, out->cap / 1024);
 	return 0;
 }

@@ -85,7 +85,7 @@ void aml_path(struct aml *a, const char *path)
 		aml_op(a, (u8)segs);
 	}
 	while (*path) {
-		char seg[4] = { '_', '_', '_', '_' };
+		char seg[4] = {'_', '_', '_', '_'};
 
 		for (unsigned i = 0; i < 4 && *path && *path != '.'; i++)
 			seg[i] = *path++;
@@ -171,7 +171,10 @@ static void aml_open(struct aml *a)
 /* PkgLength (20.2.4): counts itself. */
 static u32 aml_encode_length(u8 *out, u32 content)
 {
-	u32 size = content + 1 <= 0x3f ? 1 : content + 2 <= 0xfff ? 2 : content + 3 <= 0xfffff ? 3 : 4;
+	u32 size = content + 1 <= 0x3f	    ? 1
+		   : content + 2 <= 0xfff   ? 2
+		   : content + 3 <= 0xfffff ? 3
+					    : 4;
 	u32 total = content + size;
 
 	if (size == 1) {

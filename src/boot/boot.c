@@ -53,10 +53,11 @@ static int boot_check_config(const struct boot_config *cfg)
 	if (!cfg->cpus)
 		return FAIL(-EINVAL, "boot: a machine needs at least one CPU");
 	if (cfg->ram % RAM_PAGE || cfg->ram < MAP_RAM_MIN || cfg->ram > LAYOUT_RAM_MAX)
-		return FAIL(-EINVAL,
-			    "boot: %llu MiB of RAM is outside %llu MiB .. %llu GiB; choose another -m",
-			    boot_mib(cfg->ram), boot_mib(MAP_RAM_MIN),
-			    (unsigned long long)(LAYOUT_RAM_MAX >> 30));
+		return FAIL(
+			-EINVAL,
+			"boot: %llu MiB of RAM is outside %llu MiB .. %llu GiB; choose another -m",
+			boot_mib(cfg->ram), boot_mib(MAP_RAM_MIN),
+			(unsigned long long)(LAYOUT_RAM_MAX >> 30));
 	return 0;
 }
 
@@ -81,9 +82,10 @@ static int boot_check_kernel(const struct boot *boot)
 	if (boot->image.high <= e820_usable_top(boot->cfg.ram))
 		return 0;
 	if (need > LAYOUT_LOW_RAM_MAX)
-		return FAIL(-ENOSPC,
-			    "kernel: %s needs %llu MiB below 2 GiB, more than this machine has there",
-			    boot->kernel.path, boot_mib(need));
+		return FAIL(
+			-ENOSPC,
+			"kernel: %s needs %llu MiB below 2 GiB, more than this machine has there",
+			boot->kernel.path, boot_mib(need));
 	return FAIL(-ENOSPC,
 		    "kernel: %s needs %llu MiB to start but the VM has %llu MiB; give it -m %lluM "
 		    "or more",
@@ -107,17 +109,19 @@ static int boot_place_initrd(struct boot *boot)
 	}
 	need += MAP_ACPI_SIZE;
 	if (need > limit)
-		return FAIL(-ENOSPC,
-			    "initrd: %s has %llu MiB but at most %llu MiB fit below 2 GiB beside the "
-			    "kernel; put its contents on a disk",
-			    boot->initrd.path, boot_mib(size),
-			    (unsigned long long)((limit - MAP_ACPI_SIZE - boot->image.high) >> 20));
+		return FAIL(
+			-ENOSPC,
+			"initrd: %s has %llu MiB but at most %llu MiB fit below 2 GiB beside the "
+			"kernel; put its contents on a disk",
+			boot->initrd.path, boot_mib(size),
+			(unsigned long long)((limit - MAP_ACPI_SIZE - boot->image.high) >> 20));
 	/* The kernel also unpacks it, so twice its size is the least that helps. */
-	return FAIL(-ENOSPC,
-		    "initrd: %s has %llu MiB and does not fit into %llu MiB of RAM beside the kernel; "
-		    "give the VM -m %lluM or more",
-		    boot->initrd.path, boot_mib(size), boot_mib(boot->cfg.ram),
-		    boot_mib(need + size + BOOT_HEADROOM));
+	return FAIL(
+		-ENOSPC,
+		"initrd: %s has %llu MiB and does not fit into %llu MiB of RAM beside the kernel; "
+		"give the VM -m %lluM or more",
+		boot->initrd.path, boot_mib(size), boot_mib(boot->cfg.ram),
+		boot_mib(need + size + BOOT_HEADROOM));
 }
 
 /* ---- build ------------------------------------------------------------------------------- */
@@ -125,7 +129,7 @@ static int boot_place_initrd(struct boot *boot)
 /* BIOS data area: what kernels look up there (EBDA segment, conventional memory in KiB). */
 static int boot_load_bda(struct ram *ram)
 {
-	u8 bda[256] = { 0 };
+	u8 bda[256] = {0};
 	u8 ebda = (LAYOUT_VGA_HOLE - LAYOUT_EBDA) / 1024;
 	int rc;
 
@@ -138,8 +142,8 @@ static int boot_load_bda(struct ram *ram)
 static int boot_load_acpi(struct boot *boot, struct ram *ram, const struct device_desc *descs,
 			  unsigned n)
 {
-	struct acpi_output out = { .data = boot->acpi, .cap = sizeof(boot->acpi) };
-	struct acpi_input in = { .cpus = boot->cfg.cpus, .descs = descs, .desc_count = n };
+	struct acpi_output out = {.data = boot->acpi, .cap = sizeof(boot->acpi)};
+	struct acpi_input in = {.cpus = boot->cfg.cpus, .descs = descs, .desc_count = n};
 	int rc;
 
 	in.base = e820_usable_top(boot->cfg.ram);
@@ -158,11 +162,11 @@ static int boot_load_acpi(struct boot *boot, struct ram *ram, const struct devic
 
 static int boot_load_smbios(struct boot *boot, struct ram *ram)
 {
-	const struct smbios_input in = { .table_gpa = MAP_SMBIOS_TABLES,
-					 .ram = boot->cfg.ram,
-					 .cpus = boot->cfg.cpus,
-					 .model = boot->cfg.model,
-					 .uuid = boot->cfg.uuid };
+	const struct smbios_input in = {.table_gpa = MAP_SMBIOS_TABLES,
+					.ram = boot->cfg.ram,
+					.cpus = boot->cfg.cpus,
+					.model = boot->cfg.model,
+					.uuid = boot->cfg.uuid};
 	int rc;
 
 	smbios_build(&in, &boot->smbios);
@@ -187,13 +191,13 @@ int boot_build(struct boot *boot, struct board *board, const struct device_desc 
 	       struct cpu_state *bsp)
 {
 	struct ram *ram = &board->ram;
-	struct boot_load load = { .kernel = &boot->kernel,
-				  .image = &boot->image,
-				  .map = &boot->map,
-				  .cmdline = boot->cmdline,
-				  .initrd_addr = boot->initrd_addr,
-				  .initrd_size = boot->initrd.size,
-				  .rsdp_addr = MAP_RSDP };
+	struct boot_load load = {.kernel = &boot->kernel,
+				 .image = &boot->image,
+				 .map = &boot->map,
+				 .cmdline = boot->cmdline,
+				 .initrd_addr = boot->initrd_addr,
+				 .initrd_size = boot->initrd.size,
+				 .rsdp_addr = MAP_RSDP};
 	int rc;
 
 	rc = boot_load_bda(ram);
@@ -209,9 +213,11 @@ int boot_build(struct boot *boot, struct board *board, const struct device_desc 
 	cpu_state_reset(bsp, 0, true);
 	rc = boot->image.kind == KERNEL_PVH ? pvh_load(&load, ram, bsp)
 					    : linux_load(&load, ram, bsp);
-	if (!rc)
-		entry_set_mtrrs(bsp);
-	return rc;
+	if (rc)
+		return rc;
+	entry_set_mtrrs(bsp);
+	entry_set_virtual_wire(bsp);
+	return 0;
 }
 
 void boot_setup_ap(struct cpu_state *ap)

@@ -22,17 +22,17 @@
 #define DSDT_OSC_UUID	0x04u /* status: unrecognised UUID */
 
 /* PCI Firmware 3.2, 4.5.1: 33DB4D5B-1FF7-401C-9657-7441C03DD766 in buffer order */
-static const u8 dsdt_pci_uuid[16] = { 0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c, 0x40,
-				      0x96, 0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66 };
+static const u8 dsdt_pci_uuid[16] = {0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c, 0x40,
+				     0x96, 0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66};
 
 /* Readable names for the devices we know; others are called D000.. . */
 static const struct {
 	const char *hid;
 	const char *prefix;
 } dsdt_names[] = {
-	{ "PNP0501", "COM" },  { "PNP0B00", "RTC" },  { "PNP0100", "PIT" },  { "PNP0303", "KBD" },
-	{ "PNP0F13", "AUX" },  { "PNP0103", "HPT" },  { "QEMU0002", "FWC" }, { "QEMU0001", "PVP" },
-	{ "PNP0000", "PIC" },
+	{"PNP0501", "COM"},  {"PNP0B00", "RTC"},  {"PNP0100", "PIT"},
+	{"PNP0303", "KBD"},  {"PNP0F13", "AUX"},  {"PNP0103", "HPT"},
+	{"QEMU0002", "FWC"}, {"QEMU0001", "PVP"}, {"PNP0000", "PIC"},
 };
 
 /* ---- root -------------------------------------------------------------------------------- */

@@ -18,7 +18,7 @@ static void e820_add(struct e820 *map, u64 base, u64 end, u32 type)
 	if (end <= base)
 		return;
 	ASSERT(map->count < E820_ENTRIES, "the e820 table holds every region of the layout");
-	map->entry[map->count++] = (struct e820_entry){ base, end - base, type };
+	map->entry[map->count++] = (struct e820_entry){base, end - base, type};
 }
 
 u64 e820_low_top(u64 ram)

@@ -36,6 +36,13 @@
 #define MTRR_FIX_ENABLE BIT64(10)
 #define MTRR_VALID	BIT64(11)
 
+/* SDM 3A, 11.5.1 and 11.9: spurious vector and local vector table */
+#define APIC_SVR_ENABLE 0x1ffu
+#define APIC_LVT_EXTINT 0x700u
+#define APIC_LVT_NMI	0x400u
+#define ENTRY_LVT_LINT0 4 /* in cpu_lapic_state.lvt */
+#define ENTRY_LVT_LINT1 5
+
 /* ---- tables ------------------------------------------------------------------------------ */
 
 /* A descriptor of SDM 3A, 3.4.5 from base, limit field and attributes as in cpu_segment.ar. */
@@ -49,7 +56,7 @@ static u64 entry_descriptor(u64 base, u32 limit, u32 ar)
 static int entry_load_gdt(struct ram *ram)
 {
 	const u32 flat = AR_S | AR_P | AR_G;
-	u64 gdt[ENTRY_GDT_LEN] = { 0 };
+	u64 gdt[ENTRY_GDT_LEN] = {0};
 
 	gdt[LINUX_BOOT_CS / 8] = entry_descriptor(0, 0xfffff, 0xb | flat | AR_L);
 	gdt[LINUX_BOOT_DS / 8] = entry_descriptor(0, 0xfffff, 0x3 | flat | AR_DB);
@@ -59,7 +66,7 @@ static int entry_load_gdt(struct ram *ram)
 
 int entry_load_tables(struct ram *ram)
 {
-	u64 page[512] = { 0 };
+	u64 page[512] = {0};
 	u64 table = MAP_PAGE_TABLES;
 	int rc;
 
@@ -84,17 +91,17 @@ int entry_load_tables(struct ram *ram)
 
 static void entry_set_segments(struct cpu_state *s, u32 code_ar)
 {
-	static const u8 data[] = { S_ES, S_SS, S_DS, S_FS, S_GS };
+	static const u8 data[] = {S_ES, S_SS, S_DS, S_FS, S_GS};
 
-	s->seg[S_CS] = (struct cpu_segment){ 0, 0xffffffff, 0xb | AR_S | AR_P | AR_G | code_ar,
-					     LINUX_BOOT_CS };
+	s->seg[S_CS] = (struct cpu_segment){0, 0xffffffff, 0xb | AR_S | AR_P | AR_G | code_ar,
+					    LINUX_BOOT_CS};
 	for (size_t i = 0; i < ARRAY_LEN(data); i++)
 		s->seg[data[i]] = (struct cpu_segment){
 			0, 0xffffffff, 0x3 | AR_S | AR_P | AR_G | AR_DB, LINUX_BOOT_DS};
-	s->seg[S_TR] = (struct cpu_segment){ MAP_TSS, 0x67, 0xb | AR_P, ENTRY_TSS_SEL };
-	s->seg[S_LDTR] = (struct cpu_segment){ 0, 0, AR_UNUSABLE, 0 };
-	s->gdt = (struct cpu_dtable){ MAP_GDT, ENTRY_GDT_LEN * 8 - 1 };
-	s->idt = (struct cpu_dtable){ 0, 0 };
+	s->seg[S_TR] = (struct cpu_segment){MAP_TSS, 0x67, 0xb | AR_P, ENTRY_TSS_SEL};
+	s->seg[S_LDTR] = (struct cpu_segment){0, 0, AR_UNUSABLE, 0};
+	s->gdt = (struct cpu_dtable){MAP_GDT, ENTRY_GDT_LEN * 8 - 1};
+	s->idt = (struct cpu_dtable){0, 0};
 	s->rflags = 2;
 	s->activity = CPU_RUNNING;
 	for (unsigned i = 0; i < 16; i++)
@@ -135,4 +142,11 @@ void entry_set_mtrrs(struct cpu_state *s)
 	s->mtrr_var[1] = (~(LAYOUT_HIGH_RAM - LAYOUT_LOW_RAM_MAX - 1) & phys) | MTRR_VALID;
 	s->mtrr_var[2] = LAYOUT_PCI64 | MTRR_UC;
 	s->mtrr_var[3] = (~(LAYOUT_PCI64_END - LAYOUT_PCI64 - 1) & phys) | MTRR_VALID;
+}
+
+void entry_set_virtual_wire(struct cpu_state *s)
+{
+	s->lapic.svr = APIC_SVR_ENABLE;
+	s->lapic.lvt[ENTRY_LVT_LINT0] = APIC_LVT_EXTINT;
+	s->lapic.lvt[ENTRY_LVT_LINT1] = APIC_LVT_NMI;
 }

@@ -20,4 +20,8 @@ void entry_set_protected_mode(struct cpu_state *s);
 /* MTRRs as firmware leaves them on every CPU: write-back, uncached where devices are. */
 void entry_set_mtrrs(struct cpu_state *s);
 
+/* The boot CPU's local APIC in virtual wire mode (MP Specification 1.4, 3.6.2.2): the PIC reaches
+ * it before, or without, an I/O APIC driver. */
+void entry_set_virtual_wire(struct cpu_state *s);
+
 #endif

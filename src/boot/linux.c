@@ -29,10 +29,11 @@ static int linux_check_header(const struct payload_file *file, const struct linu
 	if (!(h->loadflags & LINUX_LOADED_HIGH))
 		return FAIL(-ENOEXEC, "kernel: %s is a zImage; build a bzImage of it", file->path);
 	if (h->version < LINUX_PROTOCOL_XLF || !(h->xloadflags & XLF_KERNEL_64))
-		return FAIL(-ENOEXEC,
-			    "kernel: %s has no 64-bit entry point (a 32-bit kernel?); give an x86-64 "
-			    "kernel",
-			    file->path);
+		return FAIL(
+			-ENOEXEC,
+			"kernel: %s has no 64-bit entry point (a 32-bit kernel?); give an x86-64 "
+			"kernel",
+			file->path);
 	if (h->kernel_alignment && !is_pow2(h->kernel_alignment))
 		return FAIL(-ENOEXEC, "kernel: %s is damaged (alignment %#x); fetch it again",
 			    file->path, h->kernel_alignment);
@@ -101,14 +102,14 @@ static void linux_fill_params(struct linux_boot_params *bp, const struct boot_lo
 	for (unsigned i = 0; i < load->map->count; i++) {
 		const struct e820_entry *e = &load->map->entry[i];
 
-		bp->e820_table[i] = (struct linux_e820_entry){ e->base, e->size, e->type };
+		bp->e820_table[i] = (struct linux_e820_entry){e->base, e->size, e->type};
 	}
 }
 
 /* Fresh entropy for the guest's generator on every start; without it boot is only slower. */
 static int linux_load_seed(struct ram *ram)
 {
-	struct linux_setup_data seed = { .type = LINUX_SETUP_RNG_SEED, .len = sizeof(seed.data) };
+	struct linux_setup_data seed = {.type = LINUX_SETUP_RNG_SEED, .len = sizeof(seed.data)};
 	int rc;
 
 	if (getrandom(seed.data, sizeof(seed.data), GRND_NONBLOCK) != (ssize_t)sizeof(seed.data))

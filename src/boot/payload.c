@@ -65,7 +65,7 @@ int payload_read(struct payload_file *file, const char *what, const char *path)
 	int fd, rc;
 	void *map;
 
-	*file = (struct payload_file){ .path = path };
+	*file = (struct payload_file){.path = path};
 	/* O_NONBLOCK: a FIFO must not hold us; it is refused below. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT)
@@ -110,22 +110,25 @@ static const struct {
 	char magic[9];
 	const char *sentence;
 } payload_foreign[] = {
-	{ 0x38, 4, "ARM\x64", "an arm64 kernel Image; this machine runs x86-64 kernels" },
-	{ 0x38, 4, "RSC\x05", "a RISC-V kernel Image; this machine runs x86-64 kernels" },
-	{ 0x24, 4, "\x18\x28\x6f\x01", "a 32-bit ARM zImage; this machine runs x86-64 kernels" },
-	{ 0, 2, "\x1f\x8b", "gzip-compressed; unpack it with gunzip, or use the bzImage" },
-	{ 0, 6, "\xfd" "7zXZ\0", "xz-compressed; unpack it with unxz, or use the bzImage" },
-	{ 0, 4, "\x28\xb5\x2f\xfd", "zstd-compressed; unpack it with unzstd, or use the bzImage" },
-	{ 0, 3, "BZh", "bzip2-compressed; unpack it with bunzip2, or use the bzImage" },
-	{ 0, 4, "\x02\x21\x4c\x18", "lz4-compressed; unpack it with unlz4, or use the bzImage" },
-	{ 0, 6, "070701", "a cpio archive; give it as the initrd, not as the kernel" },
-	{ 0, 6, "070702", "a cpio archive; give it as the initrd, not as the kernel" },
-	{ 0, 4, "QFI\xfb", "a qcow2 disk image; give it as a disk, not as the kernel" },
-	{ 0, 4, "KDMV", "a VMDK disk image; give it as a disk, not as the kernel" },
-	{ 0, 8, "vhdxfile", "a VHDX disk image; give it as a disk, not as the kernel" },
-	{ 0, 8, "!<arch>\n", "a package or archive; unpack it and use the vmlinuz inside" },
-	{ 0, 4, "\xed\xab\xee\xdb", "an RPM package; unpack it and use the vmlinuz inside" },
-	{ 0, 2, "#!", "a script; give the bzImage (vmlinuz) of an x86-64 kernel" },
+	{0x38, 4, "ARM\x64", "an arm64 kernel Image; this machine runs x86-64 kernels"},
+	{0x38, 4, "RSC\x05", "a RISC-V kernel Image; this machine runs x86-64 kernels"},
+	{0x24, 4, "\x18\x28\x6f\x01", "a 32-bit ARM zImage; this machine runs x86-64 kernels"},
+	{0, 2, "\x1f\x8b", "gzip-compressed; unpack it with gunzip, or use the bzImage"},
+	{0, 6,
+	 "\xfd"
+	 "7zXZ\0",
+	 "xz-compressed; unpack it with unxz, or use the bzImage"},
+	{0, 4, "\x28\xb5\x2f\xfd", "zstd-compressed; unpack it with unzstd, or use the bzImage"},
+	{0, 3, "BZh", "bzip2-compressed; unpack it with bunzip2, or use the bzImage"},
+	{0, 4, "\x02\x21\x4c\x18", "lz4-compressed; unpack it with unlz4, or use the bzImage"},
+	{0, 6, "070701", "a cpio archive; give it as the initrd, not as the kernel"},
+	{0, 6, "070702", "a cpio archive; give it as the initrd, not as the kernel"},
+	{0, 4, "QFI\xfb", "a qcow2 disk image; give it as a disk, not as the kernel"},
+	{0, 4, "KDMV", "a VMDK disk image; give it as a disk, not as the kernel"},
+	{0, 8, "vhdxfile", "a VHDX disk image; give it as a disk, not as the kernel"},
+	{0, 8, "!<arch>\n", "a package or archive; unpack it and use the vmlinuz inside"},
+	{0, 4, "\xed\xab\xee\xdb", "an RPM package; unpack it and use the vmlinuz inside"},
+	{0, 2, "#!", "a script; give the bzImage (vmlinuz) of an x86-64 kernel"},
 };
 
 static int payload_name_foreign(const struct payload_file *file)
@@ -138,10 +141,11 @@ static int payload_name_foreign(const struct payload_file *file)
 			return FAIL(-ENOEXEC, "kernel: %s is %s", file->path,
 				    payload_foreign[i].sentence);
 	}
-	return FAIL(-ENOEXEC,
-		    "kernel: %s is not a Linux kernel; give a bzImage (vmlinuz) or a PVH ELF vmlinux "
-		    "for x86-64",
-		    file->path);
+	return FAIL(
+		-ENOEXEC,
+		"kernel: %s is not a Linux kernel; give a bzImage (vmlinuz) or a PVH ELF vmlinux "
+		"for x86-64",
+		file->path);
 }
 
 int payload_check(const struct payload_file *file, struct kernel_image *out)
@@ -161,8 +165,8 @@ int payload_check(const struct payload_file *file, struct kernel_image *out)
 			    "cut short); give it as a disk, or the whole bzImage",
 			    file->path);
 	if (file->size >= 2 && p[0] == 'M' && p[1] == 'Z' &&
-	    !(file->size >= 0x3c && (!memcmp(p + 0x38, "ARM\x64", 4) ||
-				     !memcmp(p + 0x38, "RSC\x05", 4))))
+	    !(file->size >= 0x3c &&
+	      (!memcmp(p + 0x38, "ARM\x64", 4) || !memcmp(p + 0x38, "RSC\x05", 4))))
 		return FAIL(-ENOEXEC,
 			    "kernel: %s is an EFI program or a kernel cut short; give the whole "
 			    "bzImage",

@@ -24,11 +24,11 @@ enum kernel_kind { KERNEL_BZIMAGE, KERNEL_PVH };
 /* What a loader needs to know of a checked kernel. */
 struct kernel_image {
 	enum kernel_kind kind;
-	u64 entry;	 /* physical */
-	u64 low, high;	 /* memory it takes while starting, [low, high) */
-	u64 initrd_top;	 /* an initrd must end at or below this */
-	u64 code_offset; /* bzImage: where the 64-bit kernel starts in the file */
-	u32 cmdline_max; /* characters, terminator excluded */
+	u64 entry;		       /* physical */
+	u64 low, high;		       /* memory it takes while starting, [low, high) */
+	u64 initrd_top;		       /* an initrd must end at or below this */
+	u64 code_offset;	       /* bzImage: where the 64-bit kernel starts in the file */
+	u32 cmdline_max;	       /* characters, terminator excluded */
 	struct linux_setup_header hdr; /* bzImage */
 };
 

@@ -85,9 +85,10 @@ static int pvh_check_header(const struct payload_file *file, struct elf64_ehdr *
 		return pvh_cut_short(file);
 	memcpy(eh, file->data, sizeof(*eh));
 	if (eh->data != ELFDATA2LSB || eh->machine != ELF_EM_X86_64)
-		return FAIL(-ENOEXEC,
-			    "kernel: %s is an ELF file for %s CPUs; this machine runs x86-64 kernels",
-			    file->path, pvh_machine_name(eh->machine));
+		return FAIL(
+			-ENOEXEC,
+			"kernel: %s is an ELF file for %s CPUs; this machine runs x86-64 kernels",
+			file->path, pvh_machine_name(eh->machine));
 	if (eh->class != ELFCLASS64)
 		return FAIL(-ENOEXEC, "kernel: %s is a 32-bit ELF file; give an x86-64 kernel",
 			    file->path);
@@ -102,7 +103,7 @@ static int pvh_check_header(const struct payload_file *file, struct elf64_ehdr *
 
 int pvh_check(const struct payload_file *file, struct kernel_image *out)
 {
-	struct elf64_ehdr eh = { 0 };
+	struct elf64_ehdr eh = {0};
 	bool found = false;
 	int rc;
 
@@ -180,7 +181,7 @@ static int pvh_load_segments(const struct payload_file *file, struct ram *ram)
 
 static int pvh_load_start_info(const struct boot_load *load, struct ram *ram)
 {
-	u8 page[RAM_PAGE] = { 0 };
+	u8 page[RAM_PAGE] = {0};
 	struct hvm_start_info *si = (void *)page;
 	struct hvm_modlist_entry *mod = (void *)(page + PVH_MODLIST_OFFSET);
 	struct hvm_memmap_entry *mem = (void *)(page + PVH_MEMMAP_OFFSET);
@@ -201,7 +202,7 @@ static int pvh_load_start_info(const struct boot_load *load, struct ram *ram)
 	for (unsigned i = 0; i < load->map->count; i++) {
 		const struct e820_entry *e = &load->map->entry[i];
 
-		mem[i] = (struct hvm_memmap_entry){ e->base, e->size, e->type, 0 };
+		mem[i] = (struct hvm_memmap_entry){e->base, e->size, e->type, 0};
 	}
 	return ram_load(ram, MAP_PARAMS, page, sizeof(page));
 }

@@ -4,7 +4,8 @@
  *
  * A model is two feature sets (instructions, system) and an identity; every leaf is built from
  * them. The sets of v2-1 and v3-1 are frozen, and so is everything else their leaves say: a change
- * needs a new name. `host` takes from the host's CPUID what is in model_host_isa and model_host_sys.
+ * needs a new name. `host` takes from the host's CPUID what is in model_host_isa and
+ * model_host_sys.
  *
  * The vendor is always the host's: guests choose code paths (and SYSENTER semantics) by it.
  * Family and model of the frozen names are Zen 2 and Sapphire Rapids: Linux's vulnerability
@@ -43,12 +44,12 @@ struct model_recipe {
 };
 
 static const struct model_feature model_isa[] = {
-#define F(name, leaf, subleaf, reg, bit) { #name, leaf, subleaf, reg, bit },
+#define F(name, leaf, subleaf, reg, bit) {#name, leaf, subleaf, reg, bit},
 #include "cpu/features.def"
 };
 
 static const struct model_feature model_sys[] = {
-#define S(name, leaf, subleaf, reg, bit) { #name, leaf, subleaf, reg, bit },
+#define S(name, leaf, subleaf, reg, bit) {#name, leaf, subleaf, reg, bit},
 #include "cpu/features.def"
 };
 
@@ -72,9 +73,9 @@ static const struct model_feature model_sys[] = {
 	 Y(INVARIANT_TSC))
 #define MODEL_FROZEN_SYS (MODEL_BASE_SYS | Y(ERMS) | Y(FSRM))
 
-static const u64 model_host_isa =
-	MODEL_V3_ISA | B(PCLMULQDQ) | B(AES) | B(RDRAND) | B(FSGSBASE) | B(INVPCID) | B(RDSEED) |
-	B(ADX) | B(SMAP) | B(CLFLUSHOPT) | B(SHA) | B(XSAVEC) | B(XSAVES);
+static const u64 model_host_isa = MODEL_V3_ISA | B(PCLMULQDQ) | B(AES) | B(RDRAND) | B(FSGSBASE) |
+				  B(INVPCID) | B(RDSEED) | B(ADX) | B(SMAP) | B(CLFLUSHOPT) |
+				  B(SHA) | B(XSAVEC) | B(XSAVES);
 static const u64 model_host_sys = Y(PCID) | Y(SMEP) | Y(ERMS) | Y(UMIP) | Y(FSRM) | Y(PDPE1GB);
 
 /* Runs (as a NOP) on 64-bit hosts whose CPUID does not name it. */
@@ -95,10 +96,10 @@ static const u64 model_needs_xsave = B(XSAVEOPT) | B(XSAVEC) | B(XSAVES) | B(XGE
 static const struct {
 	u32 type, level, ways, sets;
 } model_caches[] = {
-	{ CPUID_CACHE_DATA, 1, 8, 64 },	      /* 32 KiB */
-	{ CPUID_CACHE_CODE, 1, 8, 64 },	      /* 32 KiB */
-	{ CPUID_CACHE_UNIFIED, 2, 16, 1024 }, /* 1 MiB */
-	{ CPUID_CACHE_UNIFIED, 3, 16, 16384 }, /* 16 MiB */
+	{CPUID_CACHE_DATA, 1, 8, 64},	     /* 32 KiB */
+	{CPUID_CACHE_CODE, 1, 8, 64},	     /* 32 KiB */
+	{CPUID_CACHE_UNIFIED, 2, 16, 1024},  /* 1 MiB */
+	{CPUID_CACHE_UNIFIED, 3, 16, 16384}, /* 16 MiB */
 };
 /* The same for AMD's 0x80000005 and 0x80000006 (APM 3, E.4.4 and E.4.5). */
 #define MODEL_AMD_L1 0x20080140u
@@ -119,7 +120,7 @@ static struct cpuid_regs model_host_cpuid(u32 leaf, u32 subleaf)
 
 static u32 *model_reg(struct cpuid_regs *r, unsigned reg)
 {
-	u32 *const regs[] = { &r->eax, &r->ebx, &r->ecx, &r->edx };
+	u32 *const regs[] = {&r->eax, &r->ebx, &r->ecx, &r->edx};
 
 	return regs[reg];
 }
@@ -193,7 +194,7 @@ static struct cpuid_regs *model_add(struct cpu_model *m, u32 leaf, u32 subleaf, 
 	l->leaf = leaf;
 	l->subleaf = subleaf;
 	l->any_subleaf = any;
-	l->regs = (struct cpuid_regs){ 0, 0, 0, 0 };
+	l->regs = (struct cpuid_regs){0, 0, 0, 0};
 	return &l->regs;
 }
 
@@ -403,7 +404,7 @@ static bool model_same(const char *a, const char *b)
 
 static void model_copy(char *to, unsigned cap, const char *a, const char *b, const char *c)
 {
-	const char *const part[] = { a, b, c };
+	const char *const part[] = {a, b, c};
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < 3; i++)
@@ -443,9 +444,8 @@ static void model_from_host(struct model_recipe *r, u64 host)
 int cpu_model_open(struct cpu_model *out, const char *name, unsigned cpus, u32 tsc_khz,
 		   const char **missing)
 {
-	struct model_recipe r = { .vendor = model_host_vendor(),
-				  .cpus = cpus ? cpus : 1,
-				  .tsc_khz = tsc_khz };
+	struct model_recipe r = {
+		.vendor = model_host_vendor(), .cpus = cpus ? cpus : 1, .tsc_khz = tsc_khz};
 	u64 host = model_host_isa_set(), lacks;
 
 	if (model_same(name, "host"))
@@ -464,7 +464,7 @@ int cpu_model_open(struct cpu_model *out, const char *name, unsigned cpus, u32 t
 
 struct cpuid_regs cpu_model_cpuid(const struct cpu_model *model, u32 leaf, u32 subleaf)
 {
-	const struct cpuid_regs zero = { 0, 0, 0, 0 };
+	const struct cpuid_regs zero = {0, 0, 0, 0};
 	const struct cpuid_regs *base = &model->leaf[0].regs; /* leaf 0 is the first */
 	bool intel = base->ebx == CPUID_INTEL_EBX;
 	bool hypervisor = leaf >= CPUID_HV_BASE && leaf <= CPUID_HV_LAST;
@@ -483,6 +483,6 @@ struct cpuid_regs cpu_model_cpuid(const struct cpu_model *model, u32 leaf, u32 s
 	if (l)
 		return l->regs;
 	if (leaf == CPUID_TOPOLOGY)
-		return (struct cpuid_regs){ 0, 0, subleaf & 0xff, 0 };
+		return (struct cpuid_regs){0, 0, subleaf & 0xff, 0};
 	return zero;
 }

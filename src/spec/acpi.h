@@ -265,19 +265,19 @@ _Static_assert(sizeof(struct acpi_hpet) == 56, "HPET 3.2.4");
 
 /* ---- resource descriptors (6.4) ---------------------------------------------------------- */
 
-#define RES_IRQ_NOFLAGS	 0x22
-#define RES_IO		 0x47
-#define RES_END		 0x79
-#define RES_MEM32_FIXED	 0x86
-#define RES_DWORD	 0x87
-#define RES_WORD	 0x88
-#define RES_QWORD	 0x8a
-#define RES_TYPE_MEM	 0
-#define RES_TYPE_IO	 1
-#define RES_TYPE_BUS	 2
-#define RES_FIXED	 0x0c /* _MIF | _MAF, producer, positive decode */
-#define RES_IO_ENTIRE	 0x03
-#define RES_MEM_RW	 0x01
+#define RES_IRQ_NOFLAGS	  0x22
+#define RES_IO		  0x47
+#define RES_END		  0x79
+#define RES_MEM32_FIXED	  0x86
+#define RES_DWORD	  0x87
+#define RES_WORD	  0x88
+#define RES_QWORD	  0x8a
+#define RES_TYPE_MEM	  0
+#define RES_TYPE_IO	  1
+#define RES_TYPE_BUS	  2
+#define RES_FIXED	  0x0c /* _MIF | _MAF, producer, positive decode */
+#define RES_IO_ENTIRE	  0x03
+#define RES_MEM_RW	  0x01
 #define RES_MEM_CACHEABLE 0x02
 
 #endif

@@ -57,14 +57,14 @@
 #define CPUID_AMD_EDX_COMMON 0x0183f3ffu
 
 /* Hypervisor leaves, KVM's */
-#define CPUID_HV_BASE	  0x40000000u
-#define CPUID_HV_FEATURES 0x40000001u
-#define CPUID_HV_TIMING	  0x40000010u /* EAX: TSC kHz, EBX: APIC bus kHz */
-#define CPUID_HV_LAST	  0x4fffffffu
-#define CPUID_KVM_EBX	  0x4b4d564bu /* "KVMK" */
-#define CPUID_KVM_ECX	  0x564b4d56u /* "VMKV" */
-#define CPUID_KVM_EDX	  0x0000004du /* "M" */
-#define KVM_FEATURE_CLOCKSOURCE2      (1u << 3)
+#define CPUID_HV_BASE		       0x40000000u
+#define CPUID_HV_FEATURES	       0x40000001u
+#define CPUID_HV_TIMING		       0x40000010u /* EAX: TSC kHz, EBX: APIC bus kHz */
+#define CPUID_HV_LAST		       0x4fffffffu
+#define CPUID_KVM_EBX		       0x4b4d564bu /* "KVMK" */
+#define CPUID_KVM_ECX		       0x564b4d56u /* "VMKV" */
+#define CPUID_KVM_EDX		       0x0000004du /* "M" */
+#define KVM_FEATURE_CLOCKSOURCE2       (1u << 3)
 #define KVM_FEATURE_CLOCKSOURCE_STABLE (1u << 24)
 
 /* XSAVE area (SDM 1, 13.4) */

@@ -9,15 +9,15 @@
 
 #include "lib/types.h"
 
-#define LINUX_SETUP_OFFSET    0x1f1u /* of the setup header, in the file and in boot_params */
-#define LINUX_HEADER_MAGIC    0x53726448u /* "HdrS" */
-#define LINUX_BOOT_FLAG	      0xaa55u
-#define LINUX_SECTOR	      512u
-#define LINUX_PROTOCOL_MIN    0x0206u /* cmdline_size */
-#define LINUX_PROTOCOL_XLF    0x020cu /* xloadflags */
-#define LINUX_ENTRY64_OFFSET  0x200u  /* from the protected-mode code's start */
-#define LINUX_LOADER_UNKNOWN  0xffu
-#define LINUX_VIDEO_NORMAL    0xffffu
+#define LINUX_SETUP_OFFSET   0x1f1u	 /* of the setup header, in the file and in boot_params */
+#define LINUX_HEADER_MAGIC   0x53726448u /* "HdrS" */
+#define LINUX_BOOT_FLAG	     0xaa55u
+#define LINUX_SECTOR	     512u
+#define LINUX_PROTOCOL_MIN   0x0206u /* cmdline_size */
+#define LINUX_PROTOCOL_XLF   0x020cu /* xloadflags */
+#define LINUX_ENTRY64_OFFSET 0x200u  /* from the protected-mode code's start */
+#define LINUX_LOADER_UNKNOWN 0xffu
+#define LINUX_VIDEO_NORMAL   0xffffu
 
 /* loadflags */
 #define LINUX_LOADED_HIGH  0x01u
@@ -49,8 +49,8 @@ struct linux_setup_header {
 	le16 vid_mode;
 	le16 root_dev;
 	le16 boot_flag;
-	u8 jump;	 /* 0xeb */
-	u8 jump_offset;	 /* the header ends at 0x202 + this */
+	u8 jump;	/* 0xeb */
+	u8 jump_offset; /* the header ends at 0x202 + this */
 	le32 header;
 	le16 version;
 	le32 realmode_swtch;

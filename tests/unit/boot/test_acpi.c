@@ -20,26 +20,31 @@
 #define BASE 0x7ffe0000ull
 
 static const struct device_desc descs[] = {
-	{ "PNP0501", 1, { { BOARD_RES_PIO, 0x3f8, 8 }, { BOARD_RES_IRQ, 4, 1 } }, 2 },
-	{ "PNP0501", 2, { { BOARD_RES_PIO, 0x2f8, 8 }, { BOARD_RES_IRQ, 3, 1 } }, 2 },
-	{ "PNP0B00", 0, { { BOARD_RES_PIO, 0x70, 2 }, { BOARD_RES_IRQ, 8, 1 } }, 2 },
-	{ "PNP0100", 0, { { BOARD_RES_PIO, 0x40, 4 }, { BOARD_RES_IRQ, 0, 1 } }, 2 },
-	{ "PNP0303", 0,
-	  { { BOARD_RES_PIO, 0x60, 1 }, { BOARD_RES_PIO, 0x64, 1 }, { BOARD_RES_IRQ, 1, 1 } }, 3 },
-	{ "PNP0F13", 0, { { BOARD_RES_IRQ, 12, 1 } }, 1 },
-	{ "QEMU0002", 0, { { BOARD_RES_PIO, 0x510, 12 } }, 1 },
-	{ "QEMU0001", 0, { { BOARD_RES_PIO, 0x505, 1 } }, 1 },
-	{ "PNP0103", 0, { { BOARD_RES_MMIO, LAYOUT_HPET, 0x400 } }, 1 },
-	{ "HOLM0001", 0, { { BOARD_RES_PIO, 0x501, 2 } }, 1 },
+	{"PNP0501", 1, {{BOARD_RES_PIO, 0x3f8, 8}, {BOARD_RES_IRQ, 4, 1}}, 2},
+	{"PNP0501", 2, {{BOARD_RES_PIO, 0x2f8, 8}, {BOARD_RES_IRQ, 3, 1}}, 2},
+	{"PNP0B00", 0, {{BOARD_RES_PIO, 0x70, 2}, {BOARD_RES_IRQ, 8, 1}}, 2},
+	{"PNP0100", 0, {{BOARD_RES_PIO, 0x40, 4}, {BOARD_RES_IRQ, 0, 1}}, 2},
+	{"PNP0303",
+	 0,
+	 {{BOARD_RES_PIO, 0x60, 1}, {BOARD_RES_PIO, 0x64, 1}, {BOARD_RES_IRQ, 1, 1}},
+	 3},
+	{"PNP0F13", 0, {{BOARD_RES_IRQ, 12, 1}}, 1},
+	{"QEMU0002", 0, {{BOARD_RES_PIO, 0x510, 12}}, 1},
+	{"QEMU0001", 0, {{BOARD_RES_PIO, 0x505, 1}}, 1},
+	{"PNP0103", 0, {{BOARD_RES_MMIO, LAYOUT_HPET, 0x400}}, 1},
+	{"HOLM0001", 0, {{BOARD_RES_PIO, 0x501, 2}}, 1},
 };
 
 static u8 buffer[MAP_ACPI_DATA_SIZE];
 
 static struct acpi_output build(unsigned cpus, unsigned n)
 {
-	struct acpi_input in = { .base = BASE, .facs_gpa = BASE + MAP_ACPI_DATA_SIZE,
-				 .cpus = cpus, .descs = descs, .desc_count = n };
-	struct acpi_output out = { .data = buffer, .cap = sizeof(buffer) };
+	struct acpi_input in = {.base = BASE,
+				.facs_gpa = BASE + MAP_ACPI_DATA_SIZE,
+				.cpus = cpus,
+				.descs = descs,
+				.desc_count = n};
+	struct acpi_output out = {.data = buffer, .cap = sizeof(buffer)};
 
 	memset(buffer, 0, sizeof(buffer));
 	assert_int_equal(acpi_build(&in, &out), 0);
@@ -128,7 +133,7 @@ static unsigned count_entries(const struct acpi_header *m, u8 type)
 
 static void test_madt(void **state)
 {
-	static const unsigned cpus[] = { 1, 2, 255, 256, 1000 };
+	static const unsigned cpus[] = {1, 2, 255, 256, 1000};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cpus); i++) {
@@ -146,11 +151,11 @@ static void test_madt(void **state)
 
 static void test_too_small(void **state)
 {
-	struct acpi_input in = { .base = BASE, .cpus = 8, .descs = descs, .desc_count = 3 };
+	struct acpi_input in = {.base = BASE, .cpus = 8, .descs = descs, .desc_count = 3};
 
 	(void)state;
 	for (u32 cap = 0; cap < 6000; cap += 7) {
-		struct acpi_output out = { .data = buffer, .cap = cap };
+		struct acpi_output out = {.data = buffer, .cap = cap};
 		int rc = acpi_build(&in, &out);
 
 		assert_true(rc == 0 || rc == -ENOSPC);
@@ -223,7 +228,7 @@ static void round_trip(const char *dir, const char *name, const struct acpi_head
 
 static void test_iasl(void **state)
 {
-	static const char *const sigs[] = { "FACP", "APIC", "MCFG", "HPET", "WAET" };
+	static const char *const sigs[] = {"FACP", "APIC", "MCFG", "HPET", "WAET"};
 	char dir[] = "/tmp/holm-acpi-XXXXXX", cmd[64], text[256];
 	struct acpi_output out;
 	const struct acpi_fadt *f;

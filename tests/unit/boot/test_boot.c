@@ -85,13 +85,21 @@ static size_t make_elf(u32 note_type)
 	struct elf_nhdr *nh = (void *)(elf + 0x200);
 
 	memset(elf, 0, sizeof(elf));
-	*eh = (struct elf64_ehdr){ .magic = ELF_MAGIC, .class = ELFCLASS64, .data = ELFDATA2LSB,
-				   .type = ELF_ET_EXEC, .machine = ELF_EM_X86_64, .phoff = 64,
-				   .phentsize = 56, .phnum = 2 };
-	ph[0] = (struct elf64_phdr){ .type = ELF_PT_LOAD, .offset = 0x1000, .paddr = 2 * MIB,
-				     .filesz = 0x100, .memsz = 0x3000 };
-	ph[1] = (struct elf64_phdr){ .type = ELF_PT_NOTE, .offset = 0x200, .filesz = 20 };
-	*nh = (struct elf_nhdr){ 4, 4, note_type };
+	*eh = (struct elf64_ehdr){.magic = ELF_MAGIC,
+				  .class = ELFCLASS64,
+				  .data = ELFDATA2LSB,
+				  .type = ELF_ET_EXEC,
+				  .machine = ELF_EM_X86_64,
+				  .phoff = 64,
+				  .phentsize = 56,
+				  .phnum = 2};
+	ph[0] = (struct elf64_phdr){.type = ELF_PT_LOAD,
+				    .offset = 0x1000,
+				    .paddr = 2 * MIB,
+				    .filesz = 0x100,
+				    .memsz = 0x3000};
+	ph[1] = (struct elf64_phdr){.type = ELF_PT_NOTE, .offset = 0x200, .filesz = 20};
+	*nh = (struct elf_nhdr){4, 4, note_type};
 	memcpy(elf + 0x20c, "Xen", 4);
 	st32(elf + 0x210, 2 * MIB + 0x40);
 	memset(elf + 0x1000, 0x90, 0x100);
@@ -100,8 +108,8 @@ static size_t make_elf(u32 note_type)
 
 static int try_open(const char *kernel, const char *initrd, u64 ram)
 {
-	const struct boot_config cfg = { .kernel = kernel, .initrd = initrd, .cmdline = "quiet",
-					 .ram = ram, .cpus = 2 };
+	const struct boot_config cfg = {
+		.kernel = kernel, .initrd = initrd, .cmdline = "quiet", .ram = ram, .cpus = 2};
 	struct boot *boot = NULL;
 	int rc = boot_open(&cfg, &boot);
 
@@ -126,8 +134,8 @@ static void board_fill(struct board *board, u64 ram)
 	assert_int_equal(ram_open(&board->ram), 0);
 	assert_int_equal(ram_add(&board->ram, 0, low, RAM_KIND_RAM, "low"), 0);
 	if (ram > low)
-		assert_int_equal(ram_add(&board->ram, LAYOUT_HIGH_RAM, ram - low, RAM_KIND_RAM,
-					 "high"), 0);
+		assert_int_equal(
+			ram_add(&board->ram, LAYOUT_HIGH_RAM, ram - low, RAM_KIND_RAM, "high"), 0);
 }
 
 static const void *at(const struct board *board, u64 gpa, u64 len)
@@ -152,8 +160,8 @@ static u8 sum(const void *p, size_t len)
 
 static void test_e820(void **state)
 {
-	static const u64 sizes[] = { 64 * MIB, 128 * MIB, 2 * GIB, 2049 * MIB, 6 * GIB,
-				     LAYOUT_RAM_MAX };
+	static const u64 sizes[] = {64 * MIB,	128 * MIB, 2 * GIB,
+				    2049 * MIB, 6 * GIB,   LAYOUT_RAM_MAX};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
@@ -267,8 +275,8 @@ static void test_cmdline(void **state)
 {
 	static char line[2049];
 	size_t len = make_bzimage();
-	struct boot_config cfg = { .kernel = put("bz", bz, len), .cmdline = line, .ram = 64 * MIB,
-				   .cpus = 1 };
+	struct boot_config cfg = {
+		.kernel = put("bz", bz, len), .cmdline = line, .ram = 64 * MIB, .cpus = 1};
 	struct boot *boot;
 
 	(void)state;
@@ -321,9 +329,13 @@ static void check_linux(const struct board *board, const struct cpu_state *s, u6
 	assert_int_equal(gdt[2], 0x00af9b000000ffffull);
 	assert_int_equal(gdt[3], 0x00cf93000000ffffull);
 	/* Walk the identity map at 3 GiB + 2 MiB. */
-	assert_int_equal(ld64(at(board, (ld64(at(board, (ld64(at(board, s->cr3, 8)) & ~0xfffull) +
-							 3 * 8, 8)) & ~0xfffull) + 8, 8)),
-			 (3 * GIB + 2 * MIB) | 0x83);
+	assert_int_equal(
+		ld64(at(board,
+			(ld64(at(board, (ld64(at(board, s->cr3, 8)) & ~0xfffull) + 3 * 8, 8)) &
+			 ~0xfffull) +
+				8,
+			8)),
+		(3 * GIB + 2 * MIB) | 0x83);
 	assert_int_equal(bp->hdr.boot_flag, 0xaa55);
 	assert_int_equal(bp->hdr.type_of_loader, 0xff);
 	assert_int_equal(bp->acpi_rsdp_addr, MAP_RSDP);
@@ -340,16 +352,18 @@ static void check_linux(const struct board *board, const struct cpu_state *s, u6
 
 static void test_linux(void **state)
 {
-	static const u64 sizes[] = { 64 * MIB, 2 * GIB, 2049 * MIB };
+	static const u64 sizes[] = {64 * MIB, 2 * GIB, 2049 * MIB};
 	size_t len = make_bzimage();
 	const char *kernel = put("bz", bz, len), *initrd = put("initrd", "INITRD", 6);
-	const struct device_desc desc = { "PNP0103", 0, { { BOARD_RES_MMIO, LAYOUT_HPET, 0x400 } },
-					  1 };
+	const struct device_desc desc = {"PNP0103", 0, {{BOARD_RES_MMIO, LAYOUT_HPET, 0x400}}, 1};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-		const struct boot_config cfg = { .kernel = kernel, .initrd = initrd,
-						 .cmdline = "quiet", .ram = sizes[i], .cpus = 2 };
+		const struct boot_config cfg = {.kernel = kernel,
+						.initrd = initrd,
+						.cmdline = "quiet",
+						.ram = sizes[i],
+						.cpus = 2};
 		struct board board;
 		struct boot *boot;
 		struct cpu_state s;
@@ -376,9 +390,11 @@ static void test_linux(void **state)
 static void test_pvh(void **state)
 {
 	size_t len = make_elf(PVH_PHYS32_ENTRY);
-	const struct boot_config cfg = { .kernel = put("pvh", elf, len),
-					 .initrd = put("initrd", "INITRD", 6),
-					 .cmdline = "quiet", .ram = 64 * MIB, .cpus = 1 };
+	const struct boot_config cfg = {.kernel = put("pvh", elf, len),
+					.initrd = put("initrd", "INITRD", 6),
+					.cmdline = "quiet",
+					.ram = 64 * MIB,
+					.cpus = 1};
 	const struct hvm_start_info *si;
 	const struct hvm_modlist_entry *mod;
 	const struct hvm_memmap_entry *mem;
@@ -417,8 +433,8 @@ static void test_pvh(void **state)
 static void test_real(void **state)
 {
 	const char *kernel = getenv("HOLM_TEST_KERNEL");
-	struct boot_config cfg = { .kernel = kernel, .cmdline = "console=ttyS0", .ram = 256 * MIB,
-				   .cpus = 4 };
+	struct boot_config cfg = {
+		.kernel = kernel, .cmdline = "console=ttyS0", .ram = 256 * MIB, .cpus = 4};
 	const struct linux_boot_params *bp;
 	struct board board;
 	struct boot *boot;

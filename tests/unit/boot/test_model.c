@@ -15,7 +15,7 @@
 
 static struct cpu_model frozen(const char *name, enum model_vendor vendor, unsigned cpus)
 {
-	struct model_recipe r = { .vendor = vendor, .cpus = cpus, .tsc_khz = 2000000 };
+	struct model_recipe r = {.vendor = vendor, .cpus = cpus, .tsc_khz = 2000000};
 	struct cpu_model m;
 
 	memset(&m, 0, sizeof(m));
@@ -31,8 +31,8 @@ static u64 hash(const struct cpu_model *m)
 
 	for (unsigned i = 0; i < m->leaves; i++) {
 		const struct cpuid_leaf *l = &m->leaf[i];
-		const u32 word[] = { l->leaf,	  l->subleaf,  l->any_subleaf, l->regs.eax,
-				     l->regs.ebx, l->regs.ecx, l->regs.edx };
+		const u32 word[] = {l->leaf,	 l->subleaf,  l->any_subleaf, l->regs.eax,
+				    l->regs.ebx, l->regs.ecx, l->regs.edx};
 		const u8 *p = (const u8 *)word;
 
 		for (size_t k = 0; k < sizeof(word); k++)
@@ -59,7 +59,8 @@ static void test_frozen(void **state)
 		if (hash(&m) != want[i].hash)
 			fail_msg("{ \"%s\", %s, %u, 0x%016llxull },: a frozen model changed; a "
 				 "change needs a new name",
-				 want[i].name, want[i].vendor == MODEL_AMD ? "MODEL_AMD" : "MODEL_INTEL",
+				 want[i].name,
+				 want[i].vendor == MODEL_AMD ? "MODEL_AMD" : "MODEL_INTEL",
 				 want[i].cpus, (unsigned long long)hash(&m));
 		assert_true(m.leaves <= CPU_MODEL_LEAVES);
 	}
@@ -130,7 +131,7 @@ static void test_range(void **state)
 
 static void test_topology(void **state)
 {
-	static const unsigned counts[] = { 1, 2, 3, 8, 64, 255 };
+	static const unsigned counts[] = {1, 2, 3, 8, 64, 255};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
@@ -171,7 +172,7 @@ static void test_open(void **state)
 	assert_int_equal(r.ecx & ~4u, 0);
 	assert_int_equal(r.edx & ~0x10u, 0);
 	r = cpu_model_cpuid(&m, 0x80000001, 0);
-	assert_int_equal(r.ecx & 0x10844, 0); /* SVM SSE4A XOP FMA4 */
+	assert_int_equal(r.ecx & 0x10844, 0);	 /* SVM SSE4A XOP FMA4 */
 	assert_int_equal(r.edx & 0xc0400000, 0); /* 3DNOW MMXEXT */
 	assert_true(m.xcr0 <= 7);
 }
@@ -179,9 +180,9 @@ static void test_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frozen),	 cmocka_unit_test(test_features),
+		cmocka_unit_test(test_frozen),	   cmocka_unit_test(test_features),
 		cmocka_unit_test(test_hypervisor), cmocka_unit_test(test_range),
-		cmocka_unit_test(test_topology), cmocka_unit_test(test_open),
+		cmocka_unit_test(test_topology),   cmocka_unit_test(test_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
