@@ -50,7 +50,6 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define LSR_ERRORS 0x1eu
 
 #define MSR_DELTA 0x0fu
-#define MSR_TERI  0x04u
 #define MSR_CTS	  0x10u
 #define MSR_DSR	  0x20u
 #define MSR_RI	  0x40u
