@@ -61,6 +61,7 @@ struct itlb_entry {
 #define EV_FLUSH  0x80u /* another vCPU decoded code: drop write tags */
 #define EV_SHADOW 0x100u /* own: STI / MOV SS: one instruction without events */
 #define EV_TRAP	  0x200u /* own: TF or breakpoint #DB pending after an instruction */
+#define EV_WORLD  0x800u /* another vCPU wants the world to stand still */
 #define EV_STOP	  0x400u /* own: HLT or shutdown: leave the loop */
 
 /* How an access is meant; index into the page walk's checks. */
@@ -74,7 +75,7 @@ struct cpu_ops {
 	void (*mmio_write)(struct cpu *c, gpa_t gpa, unsigned size, u64 value);
 	u32 (*io_read)(struct cpu *c, u16 port, unsigned size);
 	void (*io_write)(struct cpu *c, u16 port, unsigned size, u32 value);
-	/* A store is about to hit / has hit RAM that has no write tag (code, tracked pages). */
+	/* A store hit a page that PAGE_CODE was reported for. Called after the store. */
 	void (*slow_write)(struct cpu *c, gpa_t gpa, unsigned size);
 	/* MSRs the engine owns (APIC, TSC, TSC_ADJUST, TSC_DEADLINE, kvmclock ...). 0, or -1 = #GP. */
 	int (*msr_read)(struct cpu *c, u32 msr, u64 *value);
@@ -134,6 +135,8 @@ struct cpu {
 	bool fpu_live; /* guest x87 state and MXCSR are in the host registers */
 	u64 insns;	 /* retired */
 	void *jb[5];	 /* __builtin_setjmp of the run loop */
+	int jump;	 /* why the long jump: CPU_JMP_* */
+	struct insn step_insn; /* the instruction of an uncached step */
 	struct cpu_exception exc;
 	const struct cpu_ops *ops;
 	void *owner; /* engine's vCPU */
@@ -145,6 +148,8 @@ struct cpu {
 	u64 dr6_pending; /* data breakpoints hit by the current instruction */
 	bool world;	 /* this vCPU stopped the others (ops.world_stop) */
 	bool has_1g;	 /* 1 GiB pages in the model */
+	bool intr_wait;	 /* an interrupt waits for IF, TPR or a shadow to go */
+	u64 cr4_allowed;
 	u64 pdpte[4];	 /* PAE: loaded with CR3 (SDM 3A 4.4.1) */
 	u64 tlb_misses, interrupts, exceptions;
 	u64 large_1g, large_2m; /* filters: which regions had large pages in the TLB, see walk.c */

@@ -28,6 +28,12 @@ void interp_deliver(struct cpu *c);
 /* Delivers an external interrupt or NMI (2). Never raises. */
 void interp_interrupt(struct cpu *c, u8 vector);
 
+/* One uncached instruction inside somebody's setjmp: breakpoints, TF, shadows included. */
+void interp_one(struct cpu *c);
+/* What the owner of c->jb does after a long jump arrived: delivers the exception, or lets an
+ * interrupted REP instruction go on at c->rip. */
+void interp_landed(struct cpu *c);
+
 /* Executes one instruction at c->rip including #DB traps, outside any block; exceptions are
  * delivered to the guest. For tests and for metal's emulation. */
 void interp_step(struct cpu *c);

@@ -84,16 +84,14 @@ static void piece_write(struct cpu *c, const struct piece *p, const void *buf, u
 {
 	const u8 *in = buf;
 	if (p->host) {
-		if (!(p->flags & PAGE_WRITABLE)) {
-			c->ops->slow_write(c, p->gpa, size);
-			/* ROM stays as it is */
-			if (!(p->flags & PAGE_CODE))
-				return;
-		}
+		if (!(p->flags & (PAGE_WRITABLE | PAGE_CODE)))
+			return; /* ROM stays as it is */
 		if (size <= 8 && is_pow2(size))
 			st_size(p->host, size, ld_size(buf, size));
 		else
 			__builtin_memcpy(p->host, buf, size);
+		if (p->flags & PAGE_CODE)
+			c->ops->slow_write(c, p->gpa, size);
 		return;
 	}
 	for (unsigned n, i = 0; i < size; i += n) {
@@ -109,12 +107,28 @@ static bool mmio_whole(const struct piece *p, unsigned size)
 	return !p->host && size <= 8 && is_pow2(size);
 }
 
+/* Data breakpoints (SDM 3A 17.2.4): pages under one are never in the TLB, so all come by here. */
+static void breakpoints(struct cpu *c, u64 la, unsigned size, bool write)
+{
+	static const u8 len_of[4] = {1, 2, 8, 4};
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned rw = c->s.dr7 >> (16 + i * 4) & 3;
+		u64 len = len_of[c->s.dr7 >> (18 + i * 4) & 3], at = c->s.dr[i] & ~(len - 1);
+		if (!(c->s.dr7 >> (i * 2) & 3) || !(rw == 3 || (rw == 1 && write)))
+			continue;
+		if (la < at + len && at < la + size)
+			c->dr6_pending |= BIT(i);
+	}
+}
+
 static void access_read(struct cpu *c, u64 la, void *buf, unsigned size, enum cpu_access acc,
 			enum cpu_view view)
 {
 	unsigned first = 0x1000 - (unsigned)(la & 0xfff);
 	struct piece a, b;
 	a = piece_get(c, la, acc, view);
+	if (unlikely(c->dr_armed))
+		breakpoints(c, la, size, acc == ACC_WRITE);
 	if (size <= first) {
 		if (mmio_whole(&a, size))
 			st_size(buf, size, c->ops->mmio_read(c, a.gpa, size));
@@ -132,6 +146,8 @@ static void access_write(struct cpu *c, u64 la, const void *buf, unsigned size, 
 	unsigned first = 0x1000 - (unsigned)(la & 0xfff);
 	struct piece a, b;
 	a = piece_get(c, la, ACC_WRITE, view);
+	if (unlikely(c->dr_armed))
+		breakpoints(c, la, size, true);
 	if (size <= first) {
 		if (mmio_whole(&a, size))
 			c->ops->mmio_write(c, a.gpa, size, ld_size(buf, size));
@@ -199,13 +215,7 @@ void *mem_lock_ptr(struct cpu *c, u64 la, unsigned size)
 	if ((la & 0xfff) + size > 0x1000)
 		return NULL;
 	a = piece_get(c, la, ACC_WRITE, view_of(c));
-	if (!a.host)
-		return NULL;
-	if (a.flags & PAGE_CODE)
-		c->ops->slow_write(c, a.gpa, size);
-	else if (!(a.flags & PAGE_WRITABLE))
-		return NULL;
-	return a.host;
+	return a.host && a.flags & PAGE_WRITABLE ? a.host : NULL;
 }
 
 /* --- stack --- */

@@ -264,6 +264,14 @@ static void tlb_log(struct cpu *c, unsigned view, unsigned index, bool global)
 		c->fills++;
 }
 
+static bool breakpoint_page(const struct cpu *c, u64 la)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (c->s.dr7 >> (i * 2) & 3 && (c->s.dr[i] ^ la) >> 12 == 0)
+			return true;
+	return false;
+}
+
 gpa_t walk_translate(struct cpu *c, u64 la, enum cpu_access acc, enum cpu_view view)
 {
 	unsigned index = la >> 12 & (TLB_ENTRIES - 1), flags = 0;
@@ -273,7 +281,7 @@ gpa_t walk_translate(struct cpu *c, u64 la, enum cpu_access acc, enum cpu_view v
 	c->tlb_misses++;
 	walk_access(c, la, acc, view, &w);
 	host = c->ops->page(c, w.gpa & ~0xfffull, &flags);
-	if (!host)
+	if (!host || (unlikely(c->dr_armed) && breakpoint_page(c, la)))
 		return w.gpa;
 	e->r = la >> 12;
 	e->w = flags & PAGE_WRITABLE && walk_write_ok(c, &w, view) ? la >> 12 : TLB_NONE;

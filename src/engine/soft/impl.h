@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * impl: the parts of the soft engine, as they see each other.
+ *
+ *   soft.c    open/close, interrupts in, statistics
+ *   vcpu.c    the run loop: events, halting, blocks
+ *   block.c   decoded blocks: look-up, decoding, the per-vCPU store
+ *   code.c    which guest pages hold decoded code, and what a store into one does
+ *   glue.c    what the interpreter asks of the machine: pages, MMIO, ports, MSRs, time
+ *   world.c   stopping all other vCPUs for a LOCKed access that the host cannot do
+ *
+ * Context: a struct soft_vcpu belongs to its thread; what others touch is atomic and says so.
+ */
+#ifndef ENGINE_SOFT_IMPL_H
+#define ENGINE_SOFT_IMPL_H
+
+#include <pthread.h>
+
+#include "cpu/cpu.h"
+#include "cpu/lapic.h"
+#include "engine/engine.h"
+
+#define SOFT_CPUS_MAX 64
+
+/* What is known of one guest page; lazily touched: only pages with code are. */
+struct soft_page {
+	u32 ver;   /* bumped whenever decoded bytes of it changed; atomic */
+	u32 epoch; /* engine epoch in which it last became a code page; atomic */
+	u64 lines; /* bit per 64 bytes that hold decoded code; 0 = not a code page; atomic */
+};
+
+struct soft_slot {
+	gpa_t gpa;
+	u64 size;
+	u8 *host;
+	struct soft_page *pages;
+	bool rom;
+};
+
+/* A straight run of decoded instructions inside one guest page. */
+struct block {
+	u64 rip;
+	u64 cs_base;
+	gpa_t gpa;
+	struct soft_page *page;
+	struct block *chain; /* hash chain */
+	u32 mode;
+	u32 ver;     /* page->ver when it was decoded */
+	u32 hash;    /* of the source bytes, for as long as it is not trusted */
+	u16 count;   /* instructions, the closing pseudo-instruction included */
+	u16 retired; /* guest instructions */
+	u16 bytes;
+	bool trusted;
+	struct insn insn[];
+};
+
+#define JUMP_CACHE 4096u
+#define BLOCK_HASH 16384u
+#define BLOCK_STORE (12u << 20)
+#define BLOCK_INSNS 48u
+
+struct jump_slot {
+	u64 gen;
+	struct block *block;
+};
+
+struct vcpu {
+	struct cpu cpu; /* first: glue.c gets from one to the other */
+	struct engine *engine;
+	unsigned id;
+	struct lapic lapic;
+	u64 tsc_offset; /* guest TSC = board TSC + this; owner writes */
+	u64 poll_at;	/* retired count at which the timer is looked at next */
+	/* decoded blocks */
+	struct block *block; /* the one that runs */
+	u64 jump_gen;
+	struct jump_slot jump[JUMP_CACHE];
+	struct block *hash[BLOCK_HASH];
+	u8 *store;
+	u32 store_used;
+	/* others read or write, atomic */
+	u32 epoch_seen;	 /* write tags are clean of code pages marked up to here; ~0: not running */
+	u32 sleeping;	 /* waits on cpu.event in a futex */
+	u32 parked;	 /* at a safe point: see world.c */
+	bool mp_started;
+	/* statistics */
+	u64 exits_pio, exits_mmio, halts, block_lookups, block_decodes, block_drops;
+	unsigned pauses;
+};
+
+struct engine {
+	struct board *board;
+	const struct cpu_model *model;
+	unsigned cpus;
+	struct vcpu *vcpu[SOFT_CPUS_MAX];
+	struct lapic *lapic[SOFT_CPUS_MAX];
+	struct soft_slot slot[RAM_SLOTS_MAX];
+	unsigned slots;
+	u32 epoch;  /* atomic */
+	u32 extint; /* level of the PIC's INTR; atomic */
+	pthread_mutex_t world_lock;
+	pthread_cond_t world_cond;
+	unsigned world_wanted;
+	bool yield; /* more vCPUs than host CPUs */
+};
+
+static inline struct vcpu *vcpu_of(struct cpu *c)
+{
+	return (struct vcpu *)(void *)c;
+}
+
+/* glue.c */
+extern const struct cpu_ops soft_cpu_ops;
+extern const struct lapic_ops soft_lapic_ops;
+const struct soft_slot *soft_slot_find(const struct engine *e, gpa_t gpa);
+/* Makes vCPU `index` look at its events. Any thread. */
+void soft_wake(void *engine, unsigned index);
+
+/* code.c */
+struct soft_page *soft_page_of(const struct engine *e, gpa_t gpa);
+/* Before bytes [off, off+len) of the page are read for decoding. */
+void code_mark(struct vcpu *v, struct soft_page *page, unsigned off, unsigned len);
+/* After a store to [gpa, gpa+len), within one page. True: decoded bytes were hit. */
+bool code_stored(struct engine *e, gpa_t gpa, u64 len);
+/* Owner, on EV_FLUSH or when it starts to run. */
+void code_ack(struct vcpu *v);
+/* All vCPUs have dropped their write tags for that page. */
+bool code_settled(const struct engine *e, const struct soft_page *page);
+
+/* block.c */
+int block_open(struct vcpu *v);
+void block_close(struct vcpu *v);
+void block_reset(struct vcpu *v);
+/* The block at cpu.rip, decoded if need be; NULL: step uncached. Raises (fetch faults). */
+struct block *block_at(struct vcpu *v);
+
+/* world.c */
+void world_open(struct engine *e);
+void world_close(struct engine *e);
+void world_stop(struct vcpu *v);
+void world_start(struct vcpu *v);
+/* Owner, on EV_WORLD. */
+void world_park(struct vcpu *v);
+/* Owner: from here until world_enter the vCPU touches no guest memory. */
+void world_leave(struct vcpu *v);
+void world_enter(struct vcpu *v);
+
+/* vcpu.c */
+enum vcpu_exit soft_vcpu_run(struct vcpu *v);
+
+#endif

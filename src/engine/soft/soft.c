@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * soft: opening and closing the engine and its vCPUs, interrupts in, state in and out.
+ *
+ * Entered by: vm/ through engine_ops. Context: as engine.h says.
+ */
+#include "engine/soft/soft.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "cpu/fpu.h"
+#include "cpu/mem.h"
+#include "engine/soft/impl.h"
+#include "host/fail.h"
+
+/* --- unmasked floating-point exceptions inside native thunks --- */
+
+/* What SIGFPE did before; written once, before any vCPU thread exists. */
+static struct sigaction sigfpe_before;
+
+static void on_sigfpe(int number, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	u64 to = fpu_fixup((u64)uc->uc_mcontext.gregs[REG_RIP]);
+	if (to)
+		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)to;
+	else if (sigfpe_before.sa_flags & SA_SIGINFO)
+		sigfpe_before.sa_sigaction(number, info, context);
+	else
+		abort();
+}
+
+static void catch_sigfpe(void)
+{
+	struct sigaction action;
+	struct sigaction old;
+	memset(&action, 0, sizeof(action));
+	action.sa_sigaction = on_sigfpe;
+	action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGFPE, &action, &old);
+	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_sigfpe)
+		sigfpe_before = old;
+}
+
+/* --- engine --- */
+
+static int soft_probe(struct engine_reason *reason)
+{
+	memset(reason, 0, sizeof(*reason));
+	reason->name = "ok";
+	snprintf(reason->sentence, sizeof(reason->sentence), "runs in an ordinary process");
+	return 0;
+}
+
+static void slots_close(struct engine *e)
+{
+	for (unsigned i = 0; i < e->slots; i++)
+		munmap(e->slot[i].pages, (e->slot[i].size >> 12) * sizeof(struct soft_page));
+	e->slots = 0;
+}
+
+static int soft_ram_changed(struct engine *e)
+{
+	const struct ram *ram = &e->board->ram;
+	slots_close(e);
+	for (unsigned i = 0; i < ram->slots; i++) {
+		const struct ram_slot *from = &ram->slot[i];
+		struct soft_slot *s = &e->slot[e->slots];
+		void *p = mmap(NULL, (from->size >> 12) * sizeof(struct soft_page),
+			       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			       0);
+		if (p == MAP_FAILED)
+			return FAIL(-ENOMEM, "out of memory for the page table of guest RAM");
+		*s = (struct soft_slot){.gpa = from->gpa, .size = from->size, .host = from->host,
+					.pages = p, .rom = from->kind == RAM_KIND_ROM};
+		e->slots++;
+	}
+	for (unsigned i = 0; i < e->cpus; i++) {
+		if (!e->vcpu[i])
+			continue;
+		block_reset(e->vcpu[i]);
+		tlb_flush_all(&e->vcpu[i]->cpu);
+	}
+	return 0;
+}
+
+static void soft_close(struct engine *e)
+{
+	if (!e)
+		return;
+	slots_close(e);
+	world_close(e);
+	free(e);
+}
+
+static int soft_open(const struct engine_config *config, struct engine **out)
+{
+	struct engine *e;
+	cpu_set_t set;
+	int err;
+	if (!config->cpus || config->cpus > SOFT_CPUS_MAX)
+		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", config->cpus,
+			    SOFT_CPUS_MAX);
+	if (config->options && config->options[0])
+		return FAIL(-EINVAL, "engine soft: unknown option \"%s\", it has none",
+			    config->options);
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return FAIL(-ENOMEM, "out of memory");
+	e->board = config->board;
+	e->model = config->model;
+	e->cpus = config->cpus;
+	world_open(e);
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		e->yield = e->cpus > (unsigned)CPU_COUNT(&set);
+	err = soft_ram_changed(e);
+	if (err) {
+		soft_close(e);
+		return err;
+	}
+	catch_sigfpe();
+	*out = e;
+	return 0;
+}
+
+static void soft_dma_begin(struct engine *e unused_arg, gpa_t gpa unused_arg, u64 len unused_arg)
+{
+	/* decoded code is dropped when the bytes are there */
+}
+
+static void soft_dma_end(struct engine *e, gpa_t gpa, u64 len)
+{
+	while (len) {
+		u64 n = min_u64(len, RAM_PAGE - (gpa & (RAM_PAGE - 1)));
+		code_stored(e, gpa, n);
+		gpa += n;
+		len -= n;
+	}
+}
+
+static void soft_msi(struct engine *e, u64 addr, u32 data)
+{
+	struct lapic_ipi ipi = lapic_ipi_from_msi(addr, data);
+	lapic_ipi_send(e->lapic, e->cpus, -1, &ipi, soft_wake, e);
+}
+
+static void soft_extint(struct engine *e, bool level)
+{
+	__atomic_store_n(&e->extint, level, __ATOMIC_SEQ_CST);
+	if (level)
+		soft_wake(e, 0);
+}
+
+/* --- vCPUs --- */
+
+static int soft_vcpu_open(struct engine *e, unsigned id, struct vcpu **out)
+{
+	struct vcpu *v;
+	int err;
+	if (id >= e->cpus)
+		return FAIL(-EINVAL, "engine soft: no vCPU %u", id);
+	v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (v == MAP_FAILED)
+		return FAIL(-ENOMEM, "out of memory for vCPU %u", id);
+	v->engine = e;
+	v->id = id;
+	v->parked = 1;
+	v->epoch_seen = ~0u;
+	cpu_open(&v->cpu, e->model, &soft_cpu_ops, v);
+	lapic_init(&v->lapic, id, id == 0, e->model->maxphyaddr, &soft_lapic_ops, v);
+	err = block_open(v);
+	if (err) {
+		munmap(v, sizeof(*v));
+		return err;
+	}
+	e->vcpu[id] = v;
+	e->lapic[id] = &v->lapic;
+	*out = v;
+	return 0;
+}
+
+static void soft_vcpu_close(struct vcpu *v)
+{
+	if (!v)
+		return;
+	v->engine->vcpu[v->id] = NULL;
+	block_close(v);
+	munmap(v, sizeof(*v));
+}
+
+static void soft_vcpu_kick(struct vcpu *v)
+{
+	cpu_event(&v->cpu, EV_KICK);
+	soft_wake(v->engine, v->id);
+}
+
+static void soft_vcpu_get(struct vcpu *v, struct cpu_state *state)
+{
+	cpu_save(&v->cpu, state);
+	lapic_save(&v->lapic, &state->lapic);
+	state->clock_ns = clock_now(&v->engine->board->clock);
+	state->tsc = clock_tsc(&v->engine->board->clock) + v->tsc_offset;
+}
+
+static int soft_vcpu_set(struct vcpu *v, const struct cpu_state *state)
+{
+	struct clock *clock = &v->engine->board->clock;
+	cpu_load(&v->cpu, state);
+	lapic_load(&v->lapic, &state->lapic);
+	v->tsc_offset = state->tsc - clock_ns_to_tsc(clock, state->clock_ns);
+	v->poll_at = 0;
+	block_reset(v);
+	return 0;
+}
+
+static void soft_stats(struct engine *e, struct engine_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	for (unsigned i = 0; i < e->cpus; i++) {
+		const struct vcpu *v = e->vcpu[i];
+		if (!v)
+			continue;
+		stats->instructions += v->cpu.insns;
+		stats->exits_pio += v->exits_pio;
+		stats->exits_mmio += v->exits_mmio;
+		stats->halts += v->halts;
+		stats->interrupts += v->cpu.interrupts;
+		stats->exceptions += v->cpu.exceptions;
+		stats->tlb_misses += v->cpu.tlb_misses;
+		stats->block_lookups += v->block_lookups;
+		stats->block_decodes += v->block_decodes;
+		stats->block_drops += v->block_drops;
+	}
+}
+
+const struct engine_ops engine_soft_ops = {
+	.name = "soft",
+	.probe = soft_probe,
+	.open = soft_open,
+	.close = soft_close,
+	.ram_changed = soft_ram_changed,
+	.dma_begin = soft_dma_begin,
+	.dma_end = soft_dma_end,
+	.msi = soft_msi,
+	.extint = soft_extint,
+	.vcpu_open = soft_vcpu_open,
+	.vcpu_close = soft_vcpu_close,
+	.vcpu_run = soft_vcpu_run,
+	.vcpu_kick = soft_vcpu_kick,
+	.vcpu_get = soft_vcpu_get,
+	.vcpu_set = soft_vcpu_set,
+	.stats = soft_stats,
+};
