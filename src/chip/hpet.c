@@ -21,16 +21,16 @@
 #define CONFIG_ENABLE BIT64(0)
 #define CONFIG_LEGACY BIT64(1)
 
-#define TN_LEVEL      BIT64(1)
-#define TN_ENABLE     BIT64(2)
-#define TN_PERIODIC   BIT64(3)
-#define TN_PER_CAP    BIT64(4)
-#define TN_SIZE_CAP   BIT64(5)
-#define TN_VAL_SET    BIT64(6)
-#define TN_32MODE     BIT64(8)
-#define TN_ROUTE(c)   ((unsigned)((c) >> 9) & 31u)
-#define TN_WRITABLE   0x3f4eull
-#define TN_READ_ONLY  (TN_PER_CAP | TN_SIZE_CAP | (u64)HPET_ROUTES << 32)
+#define TN_LEVEL     BIT64(1)
+#define TN_ENABLE    BIT64(2)
+#define TN_PERIODIC  BIT64(3)
+#define TN_PER_CAP   BIT64(4)
+#define TN_SIZE_CAP  BIT64(5)
+#define TN_VAL_SET   BIT64(6)
+#define TN_32MODE    BIT64(8)
+#define TN_ROUTE(c)  ((unsigned)((c) >> 9) & 31u)
+#define TN_WRITABLE  0x3f4eull
+#define TN_READ_ONLY (TN_PER_CAP | TN_SIZE_CAP | (u64)HPET_ROUTES << 32)
 
 #define FS_PER_NS 1000000ull
 #define CAP                                                                                        \
@@ -210,27 +210,19 @@ static u64 register_read(const struct hpet *hpet, u32 reg, u64 now)
 	const struct hpet_timer *t;
 
 	switch (reg) {
-	case REG_CAP:
-		return CAP;
-	case REG_CONFIG:
-		return hpet->config;
-	case REG_STATUS:
-		return hpet->status;
-	case REG_COUNTER:
-		return counter_now(hpet, now);
-	default:
-		break;
+	case REG_CAP: return CAP;
+	case REG_CONFIG: return hpet->config;
+	case REG_STATUS: return hpet->status;
+	case REG_COUNTER: return counter_now(hpet, now);
+	default: break;
 	}
 	if (reg < REG_TIMER || (reg - REG_TIMER) / 0x20 >= HPET_TIMERS)
 		return 0;
 	t = &hpet->timer[(reg - REG_TIMER) / 0x20];
 	switch (reg & 0x18) {
-	case 0x00:
-		return t->config;
-	case 0x08:
-		return t->compare;
-	default:
-		return 0;
+	case 0x00: return t->config;
+	case 0x08: return t->compare;
+	default: return 0;
 	}
 }
 
@@ -259,8 +251,7 @@ void hpet_write(struct hpet *hpet, u32 off, unsigned size, u64 value, u64 now)
 		u64 old = register_read(hpet, reg, now);
 
 		if (reg >= REG_TIMER && n < HPET_TIMERS && (reg & 0x18) == 8 &&
-		    (hpet->timer[n].config & TN_PERIODIC) &&
-		    !(hpet->timer[n].config & TN_VAL_SET))
+		    (hpet->timer[n].config & TN_PERIODIC) && !(hpet->timer[n].config & TN_VAL_SET))
 			old = hpet->timer[n].period;
 		value = off & 4 ? (old & 0xffffffffull) | value << 32
 				: (old & ~0xffffffffull) | (u32)value;

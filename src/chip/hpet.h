@@ -28,7 +28,7 @@ struct hpet_ops {
 struct hpet_timer {
 	u64 config;
 	u64 compare;
-	u64 period; /* last value written in periodic mode, counter ticks */
+	u64 period;	/* last value written in periodic mode, counter ticks */
 	u64 armed_from; /* counter value since which the comparator has not matched */
 };
 

@@ -10,9 +10,9 @@
 #include "lib/bits.h"
 
 /* Registers (82093AA 3.1, ICH9 13.5.1) */
-#define IOREGSEL 0x00u
-#define IOWIN	 0x10u
-#define IOEOI	 0x40u
+#define IOREGSEL  0x00u
+#define IOWIN	  0x10u
+#define IOEOI	  0x40u
 #define IOAPICID  0x00u
 #define IOAPICVER 0x01u
 #define IOAPICARB 0x02u
@@ -32,12 +32,12 @@
 #define REDIR_READ_ONLY	 (REDIR_DELIVS | REDIR_REMOTE_IRR)
 #define REDIR_WRITABLE	 0xff0000000001afffull
 
-#define DELMOD_LOWEST	1u
+#define DELMOD_LOWEST 1u
 
-#define MSI_ADDR	0xfee00000u
+#define MSI_ADDR	 0xfee00000u
 #define MSI_ADDR_LOGICAL BIT(2)
-#define MSI_DATA_ASSERT BIT(14)
-#define MSI_DATA_LEVEL	BIT(15)
+#define MSI_DATA_ASSERT	 BIT(14)
+#define MSI_DATA_LEVEL	 BIT(15)
 
 /* ---- helpers ---- */
 
@@ -131,10 +131,8 @@ static u32 window_read(const struct ioapic *io)
 
 	switch (io->select) {
 	case IOAPICID:
-	case IOAPICARB:
-		return (u32)io->id << 24;
-	case IOAPICVER:
-		return VERSION;
+	case IOAPICARB: return (u32)io->id << 24;
+	case IOAPICVER: return VERSION;
 	default:
 		pin = (io->select - IOREDTBL) / 2u;
 		if (io->select < IOREDTBL || pin >= IOAPIC_PINS)
@@ -170,29 +168,19 @@ static void window_write(struct ioapic *io, u32 value)
 u32 ioapic_read(const struct ioapic *io, u32 off)
 {
 	switch (off & 0xff) {
-	case IOREGSEL:
-		return io->select;
-	case IOWIN:
-		return window_read(io);
-	default:
-		return 0;
+	case IOREGSEL: return io->select;
+	case IOWIN: return window_read(io);
+	default: return 0;
 	}
 }
 
 void ioapic_write(struct ioapic *io, u32 off, u32 value)
 {
 	switch (off & 0xff) {
-	case IOREGSEL:
-		io->select = (u8)value;
-		break;
-	case IOWIN:
-		window_write(io, value);
-		break;
-	case IOEOI:
-		ioapic_eoi(io, (u8)value);
-		break;
-	default:
-		break;
+	case IOREGSEL: io->select = (u8)value; break;
+	case IOWIN: window_write(io, value); break;
+	case IOEOI: ioapic_eoi(io, (u8)value); break;
+	default: break;
 	}
 }
 

@@ -12,7 +12,7 @@
 
 #include "lib/types.h"
 
-#define IOAPIC_PINS 24
+#define IOAPIC_PINS	 24
 #define IOAPIC_MMIO_SIZE 0x1000u
 
 struct ioapic_ops {

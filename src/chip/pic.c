@@ -13,18 +13,18 @@
 #define CASCADE 2u /* master input the slave hangs on */
 
 /* ICW1, ICW4, OCW2, OCW3 (8259A data sheet, figures 7 and 8) */
-#define ICW1_IC4      0x01u
-#define ICW1_SNGL     0x02u
-#define ICW1_SELECT   0x10u
-#define ICW4_AEOI     0x02u
-#define ICW4_SFNM     0x10u
-#define OCW2_LEVEL    0x07u
-#define OCW3_SELECT   0x08u
-#define OCW3_RIS      0x01u
-#define OCW3_RR	      0x02u
-#define OCW3_POLL     0x04u
-#define OCW3_SMM      0x20u
-#define OCW3_ESMM     0x40u
+#define ICW1_IC4    0x01u
+#define ICW1_SNGL   0x02u
+#define ICW1_SELECT 0x10u
+#define ICW4_AEOI   0x02u
+#define ICW4_SFNM   0x10u
+#define OCW2_LEVEL  0x07u
+#define OCW3_SELECT 0x08u
+#define OCW3_RIS    0x01u
+#define OCW3_RR	    0x02u
+#define OCW3_POLL   0x04u
+#define OCW3_SMM    0x20u
+#define OCW3_ESMM   0x40u
 
 /* Inputs that can be made level-triggered: not 0, 1, 2, 8, 13 (ICH9 13.4.12, 13.4.13). */
 static const u8 elcr_writable[2] = {0xf8, 0xde};
@@ -157,9 +157,7 @@ static void half_ocw2(struct pic_half *h, u8 value)
 	unsigned highest = (h->first + rank) & 7;
 
 	switch (value >> 5) {
-	case 0: /* rotate in AEOI mode: clear */
-		h->aeoi_rotate = false;
-		break;
+	case 0: /* rotate in AEOI mode: clear */ h->aeoi_rotate = false; break;
 	case 1: /* non-specific EOI */
 	case 5: /* rotate on non-specific EOI */
 		if (rank == 8)
@@ -168,12 +166,8 @@ static void half_ocw2(struct pic_half *h, u8 value)
 		if (value >> 5 == 5)
 			h->first = (u8)((highest + 1) & 7);
 		break;
-	case 3: /* specific EOI */
-		h->isr &= (u8)~BIT(input);
-		break;
-	case 4: /* rotate in AEOI mode: set */
-		h->aeoi_rotate = true;
-		break;
+	case 3: /* specific EOI */ h->isr &= (u8)~BIT(input); break;
+	case 4: /* rotate in AEOI mode: set */ h->aeoi_rotate = true; break;
 	case 6: /* set priority: `input` becomes the lowest */
 		h->first = (u8)((input + 1) & 7);
 		break;
@@ -181,8 +175,7 @@ static void half_ocw2(struct pic_half *h, u8 value)
 		h->isr &= (u8)~BIT(input);
 		h->first = (u8)((input + 1) & 7);
 		break;
-	default: /* 2: no operation */
-		break;
+	default: /* 2: no operation */ break;
 	}
 }
 
@@ -204,17 +197,13 @@ static void half_write_a1(struct pic_half *h, u8 value)
 		h->base = value & 0xf8;
 		h->icw = h->single ? (h->icw4_needed ? 4 : 0) : 3;
 		break;
-	case 3: /* the wiring is fixed */
-		h->icw = h->icw4_needed ? 4 : 0;
-		break;
+	case 3: /* the wiring is fixed */ h->icw = h->icw4_needed ? 4 : 0; break;
 	case 4:
 		h->aeoi = value & ICW4_AEOI;
 		h->sfnm = value & ICW4_SFNM;
 		h->icw = 0;
 		break;
-	default:
-		h->imr = value;
-		break;
+	default: h->imr = value; break;
 	}
 }
 

@@ -13,9 +13,9 @@
 
 #define REFRESH_NS 15085u /* memory refresh toggles bit 4 of port 0x61 */
 
-#define SYSCTL_GATE    0x01u
-#define SYSCTL_REFRESH 0x10u
-#define SYSCTL_OUT     0x20u
+#define SYSCTL_GATE	0x01u
+#define SYSCTL_REFRESH	0x10u
+#define SYSCTL_OUT	0x20u
 #define SYSCTL_WRITABLE 0x0fu
 
 /* ---- helpers ---- */
@@ -76,13 +76,10 @@ static u64 channel_edges(const struct pit_channel *c, u64 t)
 		return c->edges;
 	switch (c->mode) {
 	case 2:
-	case 3:
-		return c->edges; /* settled */
+	case 3: return c->edges; /* settled */
 	case 4:
-	case 5:
-		return c->edges + (d > c->count);
-	default:
-		return c->edges + (d >= c->count);
+	case 5: return c->edges + (d > c->count);
+	default: return c->edges + (d >= c->count);
 	}
 }
 
@@ -94,14 +91,10 @@ static bool channel_out(const struct pit_channel *c, u64 t)
 		return c->mode != 0;
 	switch (c->mode) {
 	case 0:
-	case 1:
-		return d >= c->count;
-	case 2:
-		return !c->gate || d % c->count != c->count - 1;
-	case 3:
-		return !c->gate || d % c->count < (c->count + 1) / 2;
-	default:
-		return d != c->count;
+	case 1: return d >= c->count;
+	case 2: return !c->gate || d % c->count != c->count - 1;
+	case 3: return !c->gate || d % c->count < (c->count + 1) / 2;
+	default: return d != c->count;
 	}
 }
 
@@ -225,12 +218,8 @@ static void pit_control(struct pit *pit, u8 value, u64 t)
 static void channel_write(struct pit_channel *c, u8 value, u64 t)
 {
 	switch (c->access) {
-	case 1:
-		channel_load(c, value, t);
-		break;
-	case 2:
-		channel_load(c, (u16)(value << 8), t);
-		break;
+	case 1: channel_load(c, value, t); break;
+	case 2: channel_load(c, (u16)(value << 8), t); break;
 	default:
 		if (c->write_high) {
 			c->write_high = false;
@@ -381,13 +370,10 @@ u64 pit_deadline(const struct pit *pit, u64 now)
 	d = channel_elapsed(&c, t);
 	switch (c.mode) {
 	case 2:
-	case 3:
-		return ticks_to_ns(c.start + c.count, PIT_HZ);
+	case 3: return ticks_to_ns(c.start + c.count, PIT_HZ);
 	case 4:
-	case 5:
-		return d > c.count ? TICKS_NEVER : ticks_to_ns(c.start + c.count + 1, PIT_HZ);
-	default:
-		return d >= c.count ? TICKS_NEVER : ticks_to_ns(c.start + c.count, PIT_HZ);
+	case 5: return d > c.count ? TICKS_NEVER : ticks_to_ns(c.start + c.count + 1, PIT_HZ);
+	default: return d >= c.count ? TICKS_NEVER : ticks_to_ns(c.start + c.count, PIT_HZ);
 	}
 }
 

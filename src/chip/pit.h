@@ -21,14 +21,14 @@ struct pit_ops {
 };
 
 struct pit_channel {
-	u64 start;    /* tick at which `count` was (or will be) loaded */
-	u64 elapsed;  /* ticks counted when the gate closed (modes 0, 4) */
-	u64 edges;    /* rising edges of OUT before `start`, since the last control word */
-	u64 seen;     /* rising edges already told */
-	u32 count;    /* 1..65536 */
-	u32 next;     /* count that takes over at the period's end, 0 = none (modes 2, 3) */
-	u8 mode;      /* 0..5 */
-	u8 access;    /* 1 = low byte, 2 = high byte, 3 = low then high */
+	u64 start;   /* tick at which `count` was (or will be) loaded */
+	u64 elapsed; /* ticks counted when the gate closed (modes 0, 4) */
+	u64 edges;   /* rising edges of OUT before `start`, since the last control word */
+	u64 seen;    /* rising edges already told */
+	u32 count;   /* 1..65536 */
+	u32 next;    /* count that takes over at the period's end, 0 = none (modes 2, 3) */
+	u8 mode;     /* 0..5 */
+	u8 access;   /* 1 = low byte, 2 = high byte, 3 = low then high */
 	bool bcd;
 	bool loaded;  /* a count was written since the control word */
 	bool running; /* counting was started (modes 1, 5: by the gate) */

@@ -11,11 +11,11 @@
 #include "chip/rtc_time.h"
 #include "chip/ticks.h"
 
-#define OSC_HZ	    32768u
-#define UIP_NS	    244000u /* UIP rises this long before the update (MC146818, "Update cycle") */
-#define ALARM_ANY   0xc0u   /* 11xxxxxx: don't care */
-#define SECOND	    TICKS_NS_PER_SEC
-#define IRQ_FLAGS   (RTC_C_PF | RTC_C_AF | RTC_C_UF)
+#define OSC_HZ	  32768u
+#define UIP_NS	  244000u /* UIP rises this long before the update (MC146818, "Update cycle") */
+#define ALARM_ANY 0xc0u	  /* 11xxxxxx: don't care */
+#define SECOND	  TICKS_NS_PER_SEC
+#define IRQ_FLAGS (RTC_C_PF | RTC_C_AF | RTC_C_UF)
 
 /* ---- helpers ---- */
 
@@ -261,8 +261,7 @@ u8 rtc_read(struct rtc *rtc, u64 wall)
 		rtc->cmos[RTC_REG_C] = 0;
 		line_update(rtc);
 		return value;
-	default:
-		return value;
+	default: return value;
 	}
 }
 
@@ -292,12 +291,9 @@ void rtc_write(struct rtc *rtc, u8 value, u64 wall)
 	rtc_poll(rtc, wall);
 	switch (rtc->index) {
 	case RTC_REG_A:
-	case RTC_REG_B:
-		control_write(rtc, value, wall);
-		break;
+	case RTC_REG_B: control_write(rtc, value, wall); break;
 	case RTC_REG_C:
-	case RTC_REG_D:
-		return;
+	case RTC_REG_D: return;
 	default:
 		if (is_time(rtc->index) && !frozen(rtc)) {
 			u64 now = tod(rtc, wall);

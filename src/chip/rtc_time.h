@@ -10,9 +10,9 @@
 #include "lib/types.h"
 
 struct rtc_time {
-	u32 year; /* full, e.g. 2026 */
-	u8 month; /* 1..12 */
-	u8 day;	  /* 1..31 */
+	u32 year;   /* full, e.g. 2026 */
+	u8 month;   /* 1..12 */
+	u8 day;	    /* 1..31 */
 	u8 weekday; /* 1 = Sunday .. 7 */
 	u8 hour, minute, second;
 };

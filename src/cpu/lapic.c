@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lapic: the local APIC as a state machine (Intel SDM 3A, chapter 11): interrupts in and out, timer,
- * routing, life. The registers are in lapic_regs.c.
+ * lapic: the local APIC as a state machine (Intel SDM 3A, chapter 11): interrupts in and out,
+ * timer, routing, life. The registers are in lapic_regs.c.
  *
  * The owner vCPU enters for acceptance and time; any thread may post. Posted vectors wait in
  * post_edge/post_level and are folded into IRR and TMR when the owner looks, so IRR itself needs no
@@ -26,8 +26,7 @@ bool lapic_enabled(const struct lapic *l)
 
 bool lapic_x2apic(const struct lapic *l)
 {
-	return (lapic_base(l) & (APIC_BASE_EN | APIC_BASE_EXTD)) ==
-	       (APIC_BASE_EN | APIC_BASE_EXTD);
+	return (lapic_base(l) & (APIC_BASE_EN | APIC_BASE_EXTD)) == (APIC_BASE_EN | APIC_BASE_EXTD);
 }
 
 bool lapic_mmio(const struct lapic *l)
@@ -73,23 +72,15 @@ bool lapic_deliver(struct lapic *l, const struct lapic_ipi *ipi)
 		return false;
 	switch (ipi->mode) {
 	case APIC_MODE_FIXED:
-	case APIC_MODE_LOWEST:
-		return lapic_post(l, ipi->vector, ipi->level);
-	case APIC_MODE_SMI:
-		raise_event(l, LAPIC_EVENT_SMI);
-		return true;
-	case APIC_MODE_NMI:
-		raise_event(l, LAPIC_EVENT_NMI);
-		return true;
-	case APIC_MODE_INIT:
-		raise_event(l, LAPIC_EVENT_INIT);
-		return true;
+	case APIC_MODE_LOWEST: return lapic_post(l, ipi->vector, ipi->level);
+	case APIC_MODE_SMI: raise_event(l, LAPIC_EVENT_SMI); return true;
+	case APIC_MODE_NMI: raise_event(l, LAPIC_EVENT_NMI); return true;
+	case APIC_MODE_INIT: raise_event(l, LAPIC_EVENT_INIT); return true;
 	case APIC_MODE_SIPI:
 		lapic_put(&l->sipi_vector, ipi->vector);
 		raise_event(l, LAPIC_EVENT_SIPI);
 		return true;
-	default: /* ExtINT by message reaches nobody */
-		return false;
+	default: /* ExtINT by message reaches nobody */ return false;
 	}
 }
 
@@ -122,17 +113,10 @@ static void lvt_deliver(struct lapic *l, unsigned index)
 		else if (index != LVT_ERROR) /* an error about the error entry would not end */
 			lapic_error(l, APIC_ESR_RECEIVE_ILLEGAL);
 		break;
-	case APIC_MODE_SMI:
-		raise_event(l, LAPIC_EVENT_SMI);
-		break;
-	case APIC_MODE_NMI:
-		raise_event(l, LAPIC_EVENT_NMI);
-		break;
-	case APIC_MODE_INIT:
-		raise_event(l, LAPIC_EVENT_INIT);
-		break;
-	default:
-		break;
+	case APIC_MODE_SMI: raise_event(l, LAPIC_EVENT_SMI); break;
+	case APIC_MODE_NMI: raise_event(l, LAPIC_EVENT_NMI); break;
+	case APIC_MODE_INIT: raise_event(l, LAPIC_EVENT_INIT); break;
+	default: break;
 	}
 }
 
@@ -399,14 +383,10 @@ static bool ipi_match(struct lapic *const *set, unsigned index, int source,
 		      const struct lapic_ipi *ipi)
 {
 	switch (ipi->shorthand) {
-	case APIC_TO_SELF:
-		return (int)index == source;
-	case APIC_TO_ALL:
-		return true;
-	case APIC_TO_OTHERS:
-		return (int)index != source;
-	default:
-		return lapic_dest_match(set[index], ipi->dest, ipi->logical);
+	case APIC_TO_SELF: return (int)index == source;
+	case APIC_TO_ALL: return true;
+	case APIC_TO_OTHERS: return (int)index != source;
+	default: return lapic_dest_match(set[index], ipi->dest, ipi->logical);
 	}
 }
 
@@ -479,8 +459,7 @@ void lapic_init_reset(struct lapic *l)
 
 void lapic_reset(struct lapic *l)
 {
-	__atomic_store_n(&l->base,
-			 APIC_BASE_DEFAULT | APIC_BASE_EN | (l->bsp ? APIC_BASE_BSP : 0),
+	__atomic_store_n(&l->base, APIC_BASE_DEFAULT | APIC_BASE_EN | (l->bsp ? APIC_BASE_BSP : 0),
 			 __ATOMIC_RELAXED);
 	lapic_put(&l->id, l->cpu_id);
 	lapic_put(&l->events, 0);
@@ -507,10 +486,19 @@ void lapic_save(struct lapic *l, struct cpu_lapic_state *out)
 {
 	lapic_fold(l);
 	*out = (struct cpu_lapic_state){
-		.base = l->base, .id = l->id, .tpr = l->tpr, .ldr = l->ldr, .dfr = l->dfr,
-		.svr = l->svr, .esr = l->esr, .icr_lo = l->icr_lo, .icr_hi = l->icr_hi,
-		.timer_initial = l->timer_initial, .timer_divide = l->timer_divide,
-		.timer_started_ns = l->timer_started, .tsc_deadline = l->tsc_deadline,
+		.base = l->base,
+		.id = l->id,
+		.tpr = l->tpr,
+		.ldr = l->ldr,
+		.dfr = l->dfr,
+		.svr = l->svr,
+		.esr = l->esr,
+		.icr_lo = l->icr_lo,
+		.icr_hi = l->icr_hi,
+		.timer_initial = l->timer_initial,
+		.timer_divide = l->timer_divide,
+		.timer_started_ns = l->timer_started,
+		.tsc_deadline = l->tsc_deadline,
 	};
 	__builtin_memcpy(out->lvt, l->lvt, sizeof(l->lvt));
 	__builtin_memcpy(out->irr, l->irr, sizeof(l->irr));

@@ -25,12 +25,12 @@
 
 /* An interrupt message, decoded from an ICR or an MSI. */
 struct lapic_ipi {
-	u32 dest;      /* 0xffffffff = all */
-	u8 mode;       /* APIC_MODE_* */
+	u32 dest; /* 0xffffffff = all */
+	u8 mode;  /* APIC_MODE_* */
 	u8 vector;
-	u8 shorthand;  /* APIC_TO_* */
+	u8 shorthand; /* APIC_TO_* */
 	bool logical;
-	bool level;    /* level-triggered: EOI will be broadcast */
+	bool level; /* level-triggered: EOI will be broadcast */
 };
 
 struct lapic_ops {

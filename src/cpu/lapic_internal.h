@@ -12,10 +12,10 @@
 
 enum { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR };
 
-#define DFR_FLAT      0xffffffffu
-#define DEST_ALL      0xffffffffu
-#define XAPIC_ALL     0xffu
-#define VECTOR_FIRST  16u /* 0..15 are illegal (11.5.2) */
+#define DFR_FLAT     0xffffffffu
+#define DEST_ALL     0xffffffffu
+#define XAPIC_ALL    0xffu
+#define VECTOR_FIRST 16u /* 0..15 are illegal (11.5.2) */
 
 /* Owner's store to a word that others read. */
 static inline void lapic_put(u32 *word, u32 value)

@@ -8,11 +8,11 @@
  */
 #include "cpu/lapic_internal.h"
 
-#define DFR_CLUSTER   0x0fffffffu
-#define ICR_WRITABLE  0x000ccfffu
+#define DFR_CLUSTER	    0x0fffffffu
+#define ICR_WRITABLE	    0x000ccfffu
 #define ICR_X2_MUST_BE_ZERO 0xfff32000u /* 31:20, 17:16, 13 (figure 11-28); 12 is ignored */
-#define SVR_WRITABLE  (0xffu | APIC_SVR_ENABLE | APIC_SVR_FOCUS | APIC_SVR_NO_BROADCAST)
-#define DIVIDE_BITS 0x0bu
+#define SVR_WRITABLE	    (0xffu | APIC_SVR_ENABLE | APIC_SVR_FOCUS | APIC_SVR_NO_BROADCAST)
+#define DIVIDE_BITS	    0x0bu
 
 /* Writable bits of each LVT entry (figure 11-8). */
 static const u32 lvt_writable[7] = {
@@ -115,36 +115,19 @@ static bool reg_read(struct lapic *l, u32 reg, u32 *value)
 		return true;
 	}
 	switch (reg) {
-	case APIC_VERSION:
-		*value = LAPIC_VERSION;
-		return true;
-	case APIC_TPR:
-		*value = l->tpr;
-		return true;
-	case APIC_PPR:
-		*value = lapic_ppr(l);
-		return true;
-	case APIC_LDR:
-		*value = l->ldr;
-		return true;
-	case APIC_SVR:
-		*value = l->svr;
-		return true;
-	case APIC_ESR:
-		*value = l->esr;
-		return true;
-	case APIC_TIMER_INIT:
-		*value = l->timer_initial;
-		return true;
+	case APIC_VERSION: *value = LAPIC_VERSION; return true;
+	case APIC_TPR: *value = l->tpr; return true;
+	case APIC_PPR: *value = lapic_ppr(l); return true;
+	case APIC_LDR: *value = l->ldr; return true;
+	case APIC_SVR: *value = l->svr; return true;
+	case APIC_ESR: *value = l->esr; return true;
+	case APIC_TIMER_INIT: *value = l->timer_initial; return true;
 	case APIC_TIMER_CUR:
 		lapic_timer_poll(l, l->ops->now_ns(l->arg));
 		*value = lapic_timer_current(l);
 		return true;
-	case APIC_TIMER_DIV:
-		*value = l->timer_divide;
-		return true;
-	default:
-		return false;
+	case APIC_TIMER_DIV: *value = l->timer_divide; return true;
+	default: return false;
 	}
 }
 
@@ -158,28 +141,17 @@ static bool reg_write(struct lapic *l, u32 reg, u32 value)
 		return true;
 	}
 	switch (reg) {
-	case APIC_TPR:
-		lapic_put(&l->tpr, value & 0xff);
-		return true;
-	case APIC_EOI:
-		lapic_eoi(l);
-		return true;
-	case APIC_SVR:
-		svr_write(l, value);
-		return true;
+	case APIC_TPR: lapic_put(&l->tpr, value & 0xff); return true;
+	case APIC_EOI: lapic_eoi(l); return true;
+	case APIC_SVR: svr_write(l, value); return true;
 	case APIC_ESR: /* a write makes the errors since the last one readable (11.5.3) */
 		lapic_fold(l);
 		l->esr = l->esr_pending;
 		l->esr_pending = 0;
 		return true;
-	case APIC_TIMER_INIT:
-		lapic_timer_initial_write(l, value);
-		return true;
-	case APIC_TIMER_DIV:
-		lapic_timer_divide_write(l, value);
-		return true;
-	default:
-		return false;
+	case APIC_TIMER_INIT: lapic_timer_initial_write(l, value); return true;
+	case APIC_TIMER_DIV: lapic_timer_divide_write(l, value); return true;
+	default: return false;
 	}
 }
 
@@ -190,22 +162,13 @@ u32 lapic_mmio_read(struct lapic *l, u32 off, unsigned size)
 	u32 reg = off & 0xff0u, value = 0;
 
 	switch (reg) {
-	case APIC_ID:
-		value = l->id << 24;
-		break;
-	case APIC_DFR:
-		value = l->dfr;
-		break;
-	case APIC_ICR_LO:
-		value = l->icr_lo;
-		break;
-	case APIC_ICR_HI:
-		value = l->icr_hi;
-		break;
+	case APIC_ID: value = l->id << 24; break;
+	case APIC_DFR: value = l->dfr; break;
+	case APIC_ICR_LO: value = l->icr_lo; break;
+	case APIC_ICR_HI: value = l->icr_hi; break;
 	case APIC_APR:
 	case APIC_RRD:
-	case APIC_EOI:
-		break;
+	case APIC_EOI: break;
 	default:
 		if (!reg_read(l, reg, &value))
 			lapic_error(l, APIC_ESR_REGISTER);
@@ -223,24 +186,16 @@ void lapic_mmio_write(struct lapic *l, u32 off, unsigned size, u32 value)
 	if (off & 15 || size != 4)
 		return; /* undefined (11.4.1) */
 	switch (reg) {
-	case APIC_ID:
-		lapic_put(&l->id, value >> 24);
-		break;
-	case APIC_LDR:
-		lapic_put(&l->ldr, value & 0xff000000u);
-		break;
-	case APIC_DFR:
-		lapic_put(&l->dfr, value | DFR_CLUSTER);
-		break;
+	case APIC_ID: lapic_put(&l->id, value >> 24); break;
+	case APIC_LDR: lapic_put(&l->ldr, value & 0xff000000u); break;
+	case APIC_DFR: lapic_put(&l->dfr, value | DFR_CLUSTER); break;
 	case APIC_ICR_LO:
 		l->icr_lo = value & ICR_WRITABLE;
 		icr_send(l, l->icr_hi >> 24 == XAPIC_ALL && !(value & APIC_ICR_LOGICAL)
 				    ? DEST_ALL
 				    : l->icr_hi >> 24);
 		break;
-	case APIC_ICR_HI:
-		l->icr_hi = value & 0xff000000u;
-		break;
+	case APIC_ICR_HI: l->icr_hi = value & 0xff000000u; break;
 	default:
 		if (!reg_write(l, reg, value))
 			lapic_error(l, APIC_ESR_REGISTER);
@@ -255,12 +210,8 @@ static int x2apic_read(struct lapic *l, u32 msr, u64 *value)
 	u32 reg = (msr - APIC_MSR_FIRST) << 4, low = 0;
 
 	switch (reg) {
-	case APIC_ID:
-		*value = l->id;
-		return 0;
-	case APIC_ICR_LO:
-		*value = (u64)l->icr_hi << 32 | l->icr_lo;
-		return 0;
+	case APIC_ID: *value = l->id; return 0;
+	case APIC_ICR_LO: *value = (u64)l->icr_hi << 32 | l->icr_lo; return 0;
 	default:
 		if (!reg_read(l, reg, &low))
 			return -1;
@@ -279,16 +230,11 @@ static u32 x2apic_reserved(u32 reg)
 			 (lvt == LVT_LINT0 || lvt == LVT_LINT1 ? APIC_LVT_REMOTE_IRR : 0));
 	switch (reg) {
 	case APIC_TPR:
-	case APIC_SELF_IPI:
-		return ~0xffu;
-	case APIC_SVR:
-		return ~SVR_WRITABLE;
-	case APIC_TIMER_DIV:
-		return ~DIVIDE_BITS;
-	case APIC_TIMER_INIT:
-		return 0;
-	default: /* EOI and ESR take zero only */
-		return ~0u;
+	case APIC_SELF_IPI: return ~0xffu;
+	case APIC_SVR: return ~SVR_WRITABLE;
+	case APIC_TIMER_DIV: return ~DIVIDE_BITS;
+	case APIC_TIMER_INIT: return 0;
+	default: /* EOI and ESR take zero only */ return ~0u;
 	}
 }
 
@@ -345,9 +291,7 @@ static int base_write(struct lapic *l, u64 value)
 int lapic_msr_read(struct lapic *l, u32 msr, u64 *value)
 {
 	switch (msr) {
-	case 0x1b: /* IA32_APIC_BASE */
-		*value = l->base;
-		return 0;
+	case 0x1b: /* IA32_APIC_BASE */ *value = l->base; return 0;
 	case 0x6e0: /* IA32_TSC_DEADLINE */
 		lapic_timer_poll(l, l->ops->now_ns(l->arg));
 		*value = l->tsc_deadline;
@@ -362,11 +306,8 @@ int lapic_msr_read(struct lapic *l, u32 msr, u64 *value)
 int lapic_msr_write(struct lapic *l, u32 msr, u64 value)
 {
 	switch (msr) {
-	case 0x1b:
-		return base_write(l, value);
-	case 0x6e0:
-		lapic_tsc_deadline_write(l, value);
-		return 0;
+	case 0x1b: return base_write(l, value);
+	case 0x6e0: lapic_tsc_deadline_write(l, value); return 0;
 	default:
 		if (msr < APIC_MSR_FIRST || msr > APIC_MSR_LAST || !lapic_x2apic(l))
 			return -1;

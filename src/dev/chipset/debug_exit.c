@@ -53,8 +53,12 @@ int debug_exit_open(struct board *board, struct device **out)
 	if (!d)
 		return FAIL(-ENOMEM, "debug-exit: out of memory");
 	d->dev = (struct device){.cls = &debug_exit_class, .board = board};
-	d->region = (struct bus_region){.name = "debug exit", .base = LAYOUT_PORT_DEBUG_EXIT,
-		.size = 4, .read = debug_exit_read, .write = debug_exit_write, .arg = d};
+	d->region = (struct bus_region){.name = "debug exit",
+					.base = LAYOUT_PORT_DEBUG_EXIT,
+					.size = 4,
+					.read = debug_exit_read,
+					.write = debug_exit_write,
+					.arg = d};
 	rc = bus_add(board->bus, BUS_PIO, &d->region);
 	if (rc) {
 		free(d);

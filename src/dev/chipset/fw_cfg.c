@@ -329,9 +329,14 @@ int fw_cfg_open(struct board *board, struct device **out)
 		rc = directory_build(f);
 	if (rc)
 		goto free_items;
-	f->region = (struct bus_region){.name = "fw_cfg", .base = LAYOUT_PORT_FW_CFG,
-		.size = REG_SIZE, .read = fw_cfg_read, .write = fw_cfg_write, .arg = f,
-		.lock = &f->lock, .max_size = 4};
+	f->region = (struct bus_region){.name = "fw_cfg",
+					.base = LAYOUT_PORT_FW_CFG,
+					.size = REG_SIZE,
+					.read = fw_cfg_read,
+					.write = fw_cfg_write,
+					.arg = f,
+					.lock = &f->lock,
+					.max_size = 4};
 	rc = bus_add(board->bus, BUS_PIO, &f->region);
 	if (rc)
 		goto free_items;

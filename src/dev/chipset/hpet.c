@@ -142,9 +142,9 @@ static const struct state_field hpet_fields[] = {
 	STATE_FIELD(struct hpet_dev, chip.lines, 1),
 #define TIMER(n)                                                                                   \
 	STATE_FIELD(struct hpet_dev, chip.timer[n].config, 1),                                     \
-	STATE_FIELD(struct hpet_dev, chip.timer[n].compare, 1),                            \
-	STATE_FIELD(struct hpet_dev, chip.timer[n].period, 1),                             \
-	STATE_FIELD(struct hpet_dev, chip.timer[n].armed_from, 1)
+		STATE_FIELD(struct hpet_dev, chip.timer[n].compare, 1),                            \
+		STATE_FIELD(struct hpet_dev, chip.timer[n].period, 1),                             \
+		STATE_FIELD(struct hpet_dev, chip.timer[n].armed_from, 1)
 	TIMER(0),
 	TIMER(1),
 	TIMER(2),
@@ -174,9 +174,14 @@ int hpet_open(struct board *board, bool *legacy, struct device **out)
 	pthread_mutex_init(&h->lock, NULL);
 	clock_timer_init(&board->clock, &h->timer, hpet_dev_fire, h);
 	hpet_init(&h->chip, &hpet_ops, h);
-	h->region = (struct bus_region){.name = "hpet", .base = LAYOUT_HPET,
-		.size = HPET_MMIO_SIZE, .read = hpet_dev_read, .write = hpet_dev_write, .arg = h,
-		.lock = &h->lock, .max_size = 8};
+	h->region = (struct bus_region){.name = "hpet",
+					.base = LAYOUT_HPET,
+					.size = HPET_MMIO_SIZE,
+					.read = hpet_dev_read,
+					.write = hpet_dev_write,
+					.arg = h,
+					.lock = &h->lock,
+					.max_size = 8};
 	rc = bus_add(board->bus, BUS_MMIO, &h->region);
 	if (rc) {
 		pthread_mutex_destroy(&h->lock);

@@ -16,12 +16,12 @@
 #include "lib/bits.h"
 
 /* Status register */
-#define STR_OBF	    0x01u /* output buffer full */
-#define STR_SYS	    0x04u
-#define STR_CMD	    0x08u /* last write was a command */
+#define STR_OBF	     0x01u /* output buffer full */
+#define STR_SYS	     0x04u
+#define STR_CMD	     0x08u /* last write was a command */
 #define STR_UNLOCKED 0x10u
-#define STR_AUX	    0x20u /* output buffer holds the mouse's byte */
-#define STR_TIMEOUT 0x40u
+#define STR_AUX	     0x20u /* output buffer holds the mouse's byte */
+#define STR_TIMEOUT  0x40u
 
 /* Command byte */
 #define CTR_KBD_INT 0x01u
@@ -38,22 +38,22 @@
 #define OUT_AUX_OBF  0x20u
 
 /* Commands at port 0x64 */
-#define CC_READ_RAM    0x20u /* .. 0x3f */
-#define CC_WRITE_RAM   0x60u /* .. 0x7f */
-#define CC_AUX_OFF     0xa7u
-#define CC_AUX_ON      0xa8u
-#define CC_AUX_TEST    0xa9u
-#define CC_SELF_TEST   0xaau
-#define CC_KBD_TEST    0xabu
-#define CC_KBD_OFF     0xadu
-#define CC_KBD_ON      0xaeu
-#define CC_READ_IN     0xc0u
-#define CC_READ_OUT    0xd0u
-#define CC_WRITE_OUT   0xd1u
-#define CC_KBD_LOOP    0xd2u
-#define CC_AUX_LOOP    0xd3u
-#define CC_WRITE_AUX   0xd4u
-#define CC_PULSE       0xf0u /* .. 0xff: bits 0..3 low pulse output port lines */
+#define CC_READ_RAM  0x20u /* .. 0x3f */
+#define CC_WRITE_RAM 0x60u /* .. 0x7f */
+#define CC_AUX_OFF   0xa7u
+#define CC_AUX_ON    0xa8u
+#define CC_AUX_TEST  0xa9u
+#define CC_SELF_TEST 0xaau
+#define CC_KBD_TEST  0xabu
+#define CC_KBD_OFF   0xadu
+#define CC_KBD_ON    0xaeu
+#define CC_READ_IN   0xc0u
+#define CC_READ_OUT  0xd0u
+#define CC_WRITE_OUT 0xd1u
+#define CC_KBD_LOOP  0xd2u
+#define CC_AUX_LOOP  0xd3u
+#define CC_WRITE_AUX 0xd4u
+#define CC_PULSE     0xf0u /* .. 0xff: bits 0..3 low pulse output port lines */
 
 #define SELF_TEST_OK 0x55u
 #define REPLIES	     4u
@@ -69,8 +69,8 @@ struct i8042 {
 	bool mouse;
 	u8 ram[32]; /* byte 0 is the command byte */
 	u8 str, outport;
-	u8 command;	/* waits for its argument on port 0x60; 0 = none */
-	u8 out, source; /* output buffer, enum source */
+	u8 command;		      /* waits for its argument on port 0x60; 0 = none */
+	u8 out, source;		      /* output buffer, enum source */
 	u8 reply[REPLIES], reply_aux; /* controller's answers; bit per reply: as if from aux */
 	u8 replies;
 	bool irq1, irq12;
@@ -158,21 +158,14 @@ static u8 outport_read(const struct i8042 *k)
 static bool aux_command(struct i8042 *k, u8 value)
 {
 	switch (value) {
-	case CC_AUX_OFF:
-		k->ram[0] |= CTR_AUX_OFF;
-		break;
-	case CC_AUX_ON:
-		k->ram[0] &= (u8)~CTR_AUX_OFF;
-		break;
+	case CC_AUX_OFF: k->ram[0] |= CTR_AUX_OFF; break;
+	case CC_AUX_ON: k->ram[0] &= (u8)~CTR_AUX_OFF; break;
 	case CC_AUX_TEST:
 		reply(k, k->mouse ? 0x00 : 0x01, false); /* 1: clock line stuck low */
 		break;
 	case CC_AUX_LOOP:
-	case CC_WRITE_AUX:
-		k->command = value;
-		break;
-	default:
-		return false;
+	case CC_WRITE_AUX: k->command = value; break;
+	default: return false;
 	}
 	if (!k->mouse)
 		k->ram[0] |= CTR_AUX_OFF;
@@ -198,21 +191,13 @@ static void command_write(struct i8042 *k, u8 value)
 		k->str |= STR_SYS;
 		reply(k, SELF_TEST_OK, false);
 		break;
-	case CC_KBD_TEST:
-		reply(k, 0x00, false);
-		break;
-	case CC_KBD_OFF:
-		k->ram[0] |= CTR_KBD_OFF;
-		break;
-	case CC_KBD_ON:
-		k->ram[0] &= (u8)~CTR_KBD_OFF;
-		break;
+	case CC_KBD_TEST: reply(k, 0x00, false); break;
+	case CC_KBD_OFF: k->ram[0] |= CTR_KBD_OFF; break;
+	case CC_KBD_ON: k->ram[0] &= (u8)~CTR_KBD_OFF; break;
 	case CC_READ_IN:
 		reply(k, 0x80, false); /* keyboard not locked */
 		break;
-	case CC_READ_OUT:
-		reply(k, outport_read(k), false);
-		break;
+	case CC_READ_OUT: reply(k, outport_read(k), false); break;
 	default: /* those with an argument; the rest does nothing */
 		if ((value & 0xe0) == CC_WRITE_RAM || value == CC_WRITE_OUT || value == CC_KBD_LOOP)
 			k->command = value;
@@ -231,12 +216,8 @@ static void data_byte(struct i8042 *k, u8 value)
 		k->ram[0] &= (u8)~CTR_KBD_OFF;
 		ps2_write(&k->kbd, value);
 		break;
-	case CC_WRITE_OUT:
-		outport_write(k, value);
-		break;
-	case CC_KBD_LOOP:
-		reply(k, value, false);
-		break;
+	case CC_WRITE_OUT: outport_write(k, value); break;
+	case CC_KBD_LOOP: reply(k, value, false); break;
 	case CC_AUX_LOOP:
 		/* without a second port the byte does not come back as the mouse's */
 		reply(k, value, k->mouse);
@@ -368,12 +349,12 @@ static bool i8042_describe(unused_arg const struct device *dev, struct device_de
 static const struct state_field i8042_fields[] = {
 #define PS2(p)                                                                                     \
 	STATE_ARRAY(struct i8042, p.queue, 1), STATE_FIELD(struct i8042, p.head, 1),               \
-	STATE_FIELD(struct i8042, p.count, 1), STATE_FIELD(struct i8042, p.command, 1),    \
-	STATE_FIELD(struct i8042, p.enabled, 1), STATE_FIELD(struct i8042, p.scan_set, 1), \
-	STATE_FIELD(struct i8042, p.leds, 1), STATE_FIELD(struct i8042, p.rate, 1),        \
-	STATE_FIELD(struct i8042, p.resolution, 1),                                        \
-	STATE_FIELD(struct i8042, p.scaling, 1), STATE_FIELD(struct i8042, p.remote, 1),   \
-	STATE_FIELD(struct i8042, p.last, 1)
+		STATE_FIELD(struct i8042, p.count, 1), STATE_FIELD(struct i8042, p.command, 1),    \
+		STATE_FIELD(struct i8042, p.enabled, 1), STATE_FIELD(struct i8042, p.scan_set, 1), \
+		STATE_FIELD(struct i8042, p.leds, 1), STATE_FIELD(struct i8042, p.rate, 1),        \
+		STATE_FIELD(struct i8042, p.resolution, 1),                                        \
+		STATE_FIELD(struct i8042, p.scaling, 1), STATE_FIELD(struct i8042, p.remote, 1),   \
+		STATE_FIELD(struct i8042, p.last, 1)
 	PS2(kbd),
 	PS2(aux),
 #undef PS2
@@ -423,15 +404,30 @@ static int i8042_regions_add(struct i8042 *k)
 	struct bus *bus = k->dev.board->bus;
 	int rc;
 
-	k->data = (struct bus_region){.name = "i8042 data", .base = LAYOUT_PORT_I8042_DATA,
-		.size = 1, .read = data_read, .write = data_write, .arg = k, .lock = &k->lock,
-		.max_size = 1};
-	k->cmd = (struct bus_region){.name = "i8042 command", .base = LAYOUT_PORT_I8042_CMD,
-		.size = 1, .read = status_read, .write = status_write, .arg = k, .lock = &k->lock,
-		.max_size = 1};
-	k->sysctl = (struct bus_region){.name = "sysctl a", .base = LAYOUT_PORT_SYSCTL_A, .size = 1,
-		.read = sysctl_read, .write = sysctl_write, .arg = k, .lock = &k->lock,
-		.max_size = 1};
+	k->data = (struct bus_region){.name = "i8042 data",
+				      .base = LAYOUT_PORT_I8042_DATA,
+				      .size = 1,
+				      .read = data_read,
+				      .write = data_write,
+				      .arg = k,
+				      .lock = &k->lock,
+				      .max_size = 1};
+	k->cmd = (struct bus_region){.name = "i8042 command",
+				     .base = LAYOUT_PORT_I8042_CMD,
+				     .size = 1,
+				     .read = status_read,
+				     .write = status_write,
+				     .arg = k,
+				     .lock = &k->lock,
+				     .max_size = 1};
+	k->sysctl = (struct bus_region){.name = "sysctl a",
+					.base = LAYOUT_PORT_SYSCTL_A,
+					.size = 1,
+					.read = sysctl_read,
+					.write = sysctl_write,
+					.arg = k,
+					.lock = &k->lock,
+					.max_size = 1};
 	rc = bus_add(bus, BUS_PIO, &k->data);
 	if (rc)
 		return rc;

@@ -176,18 +176,22 @@ static void irqc_close(struct device *dev)
 
 static const struct state_field irqc_fields[] = {
 #define HALF(n)                                                                                    \
-	STATE_FIELD(struct irqc, pic.half[n].irr, 1), STATE_FIELD(struct irqc, pic.half[n].lines, 1), \
-	STATE_FIELD(struct irqc, pic.half[n].isr, 1), STATE_FIELD(struct irqc, pic.half[n].imr, 1), \
-	STATE_FIELD(struct irqc, pic.half[n].elcr, 1), STATE_FIELD(struct irqc, pic.half[n].base, 1), \
-	STATE_FIELD(struct irqc, pic.half[n].first, 1), STATE_FIELD(struct irqc, pic.half[n].icw, 1), \
-	STATE_FIELD(struct irqc, pic.half[n].icw4_needed, 1),                              \
-	STATE_FIELD(struct irqc, pic.half[n].single, 1),                                   \
-	STATE_FIELD(struct irqc, pic.half[n].aeoi, 1),                                     \
-	STATE_FIELD(struct irqc, pic.half[n].aeoi_rotate, 1),                              \
-	STATE_FIELD(struct irqc, pic.half[n].sfnm, 1),                                     \
-	STATE_FIELD(struct irqc, pic.half[n].special_mask, 1),                             \
-	STATE_FIELD(struct irqc, pic.half[n].read_isr, 1),                                 \
-	STATE_FIELD(struct irqc, pic.half[n].poll, 1)
+	STATE_FIELD(struct irqc, pic.half[n].irr, 1),                                              \
+		STATE_FIELD(struct irqc, pic.half[n].lines, 1),                                    \
+		STATE_FIELD(struct irqc, pic.half[n].isr, 1),                                      \
+		STATE_FIELD(struct irqc, pic.half[n].imr, 1),                                      \
+		STATE_FIELD(struct irqc, pic.half[n].elcr, 1),                                     \
+		STATE_FIELD(struct irqc, pic.half[n].base, 1),                                     \
+		STATE_FIELD(struct irqc, pic.half[n].first, 1),                                    \
+		STATE_FIELD(struct irqc, pic.half[n].icw, 1),                                      \
+		STATE_FIELD(struct irqc, pic.half[n].icw4_needed, 1),                              \
+		STATE_FIELD(struct irqc, pic.half[n].single, 1),                                   \
+		STATE_FIELD(struct irqc, pic.half[n].aeoi, 1),                                     \
+		STATE_FIELD(struct irqc, pic.half[n].aeoi_rotate, 1),                              \
+		STATE_FIELD(struct irqc, pic.half[n].sfnm, 1),                                     \
+		STATE_FIELD(struct irqc, pic.half[n].special_mask, 1),                             \
+		STATE_FIELD(struct irqc, pic.half[n].read_isr, 1),                                 \
+		STATE_FIELD(struct irqc, pic.half[n].poll, 1)
 	HALF(0),
 	HALF(1),
 #undef HALF
@@ -213,15 +217,38 @@ static int irqc_regions_add(struct irqc *c)
 	pthread_mutex_t *lock = &board->irq.lock;
 	int rc;
 
-	c->pic_region[0] = (struct bus_region){.name = "pic0", .base = LAYOUT_PORT_PIC0, .size = 2,
-		.read = master_read, .write = master_write, .arg = c, .lock = lock, .max_size = 1};
-	c->pic_region[1] = (struct bus_region){.name = "pic1", .base = LAYOUT_PORT_PIC1, .size = 2,
-		.read = slave_read, .write = slave_write, .arg = c, .lock = lock, .max_size = 1};
-	c->elcr_region = (struct bus_region){.name = "elcr", .base = LAYOUT_PORT_ELCR, .size = 2,
-		.read = elcr_read, .write = elcr_write, .arg = c, .lock = lock, .max_size = 1};
-	c->ioapic_region = (struct bus_region){.name = "ioapic", .base = LAYOUT_IOAPIC,
-		.size = IOAPIC_MMIO_SIZE, .read = ioapic_mmio_read, .write = ioapic_mmio_write,
-		.arg = c, .lock = lock, .max_size = 4};
+	c->pic_region[0] = (struct bus_region){.name = "pic0",
+					       .base = LAYOUT_PORT_PIC0,
+					       .size = 2,
+					       .read = master_read,
+					       .write = master_write,
+					       .arg = c,
+					       .lock = lock,
+					       .max_size = 1};
+	c->pic_region[1] = (struct bus_region){.name = "pic1",
+					       .base = LAYOUT_PORT_PIC1,
+					       .size = 2,
+					       .read = slave_read,
+					       .write = slave_write,
+					       .arg = c,
+					       .lock = lock,
+					       .max_size = 1};
+	c->elcr_region = (struct bus_region){.name = "elcr",
+					     .base = LAYOUT_PORT_ELCR,
+					     .size = 2,
+					     .read = elcr_read,
+					     .write = elcr_write,
+					     .arg = c,
+					     .lock = lock,
+					     .max_size = 1};
+	c->ioapic_region = (struct bus_region){.name = "ioapic",
+					       .base = LAYOUT_IOAPIC,
+					       .size = IOAPIC_MMIO_SIZE,
+					       .read = ioapic_mmio_read,
+					       .write = ioapic_mmio_write,
+					       .arg = c,
+					       .lock = lock,
+					       .max_size = 4};
 	rc = bus_add(board->bus, BUS_PIO, &c->pic_region[0]);
 	if (rc)
 		return rc;

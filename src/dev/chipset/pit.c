@@ -145,24 +145,24 @@ static bool pit_dev_describe(unused_arg const struct device *dev, struct device_
 static const struct state_field pit_fields[] = {
 #define CHANNEL(n)                                                                                 \
 	STATE_FIELD(struct pit_dev, chip.ch[n].start, 1),                                          \
-	STATE_FIELD(struct pit_dev, chip.ch[n].elapsed, 1),                                \
-	STATE_FIELD(struct pit_dev, chip.ch[n].edges, 1),                                  \
-	STATE_FIELD(struct pit_dev, chip.ch[n].seen, 1),                                   \
-	STATE_FIELD(struct pit_dev, chip.ch[n].count, 1),                                  \
-	STATE_FIELD(struct pit_dev, chip.ch[n].next, 1),                                   \
-	STATE_FIELD(struct pit_dev, chip.ch[n].mode, 1),                                   \
-	STATE_FIELD(struct pit_dev, chip.ch[n].access, 1),                                 \
-	STATE_FIELD(struct pit_dev, chip.ch[n].bcd, 1),                                    \
-	STATE_FIELD(struct pit_dev, chip.ch[n].loaded, 1),                                 \
-	STATE_FIELD(struct pit_dev, chip.ch[n].running, 1),                                \
-	STATE_FIELD(struct pit_dev, chip.ch[n].gate, 1),                                   \
-	STATE_FIELD(struct pit_dev, chip.ch[n].write_high, 1),                             \
-	STATE_FIELD(struct pit_dev, chip.ch[n].read_high, 1),                              \
-	STATE_FIELD(struct pit_dev, chip.ch[n].status_latched, 1),                         \
-	STATE_FIELD(struct pit_dev, chip.ch[n].count_latched, 1),                          \
-	STATE_FIELD(struct pit_dev, chip.ch[n].low, 1),                                    \
-	STATE_FIELD(struct pit_dev, chip.ch[n].status, 1),                                 \
-	STATE_FIELD(struct pit_dev, chip.ch[n].latch, 1)
+		STATE_FIELD(struct pit_dev, chip.ch[n].elapsed, 1),                                \
+		STATE_FIELD(struct pit_dev, chip.ch[n].edges, 1),                                  \
+		STATE_FIELD(struct pit_dev, chip.ch[n].seen, 1),                                   \
+		STATE_FIELD(struct pit_dev, chip.ch[n].count, 1),                                  \
+		STATE_FIELD(struct pit_dev, chip.ch[n].next, 1),                                   \
+		STATE_FIELD(struct pit_dev, chip.ch[n].mode, 1),                                   \
+		STATE_FIELD(struct pit_dev, chip.ch[n].access, 1),                                 \
+		STATE_FIELD(struct pit_dev, chip.ch[n].bcd, 1),                                    \
+		STATE_FIELD(struct pit_dev, chip.ch[n].loaded, 1),                                 \
+		STATE_FIELD(struct pit_dev, chip.ch[n].running, 1),                                \
+		STATE_FIELD(struct pit_dev, chip.ch[n].gate, 1),                                   \
+		STATE_FIELD(struct pit_dev, chip.ch[n].write_high, 1),                             \
+		STATE_FIELD(struct pit_dev, chip.ch[n].read_high, 1),                              \
+		STATE_FIELD(struct pit_dev, chip.ch[n].status_latched, 1),                         \
+		STATE_FIELD(struct pit_dev, chip.ch[n].count_latched, 1),                          \
+		STATE_FIELD(struct pit_dev, chip.ch[n].low, 1),                                    \
+		STATE_FIELD(struct pit_dev, chip.ch[n].status, 1),                                 \
+		STATE_FIELD(struct pit_dev, chip.ch[n].latch, 1)
 	CHANNEL(0),
 	CHANNEL(1),
 	CHANNEL(2),
@@ -194,12 +194,22 @@ int pit_open(struct board *board, const bool *cut, struct device **out)
 	pthread_mutex_init(&p->lock, NULL);
 	clock_timer_init(&board->clock, &p->timer, pit_dev_fire, p);
 	pit_init(&p->chip, &pit_ops, p);
-	p->region = (struct bus_region){.name = "pit", .base = LAYOUT_PORT_PIT, .size = 4,
-		.read = pit_dev_read, .write = pit_dev_write, .arg = p, .lock = &p->lock,
-		.max_size = 1};
-	p->sysctl = (struct bus_region){.name = "sysctl b", .base = LAYOUT_PORT_SYSCTL_B,
-		.size = 1, .read = sysctl_read, .write = sysctl_write, .arg = p, .lock = &p->lock,
-		.max_size = 1};
+	p->region = (struct bus_region){.name = "pit",
+					.base = LAYOUT_PORT_PIT,
+					.size = 4,
+					.read = pit_dev_read,
+					.write = pit_dev_write,
+					.arg = p,
+					.lock = &p->lock,
+					.max_size = 1};
+	p->sysctl = (struct bus_region){.name = "sysctl b",
+					.base = LAYOUT_PORT_SYSCTL_B,
+					.size = 1,
+					.read = sysctl_read,
+					.write = sysctl_write,
+					.arg = p,
+					.lock = &p->lock,
+					.max_size = 1};
 	rc = bus_add(board->bus, BUS_PIO, &p->region);
 	if (rc)
 		goto free_pit;

@@ -19,8 +19,7 @@
 #define PM1_STS_BITS                                                                               \
 	(ACPI_PM1_TMR | ACPI_PM1_BM | ACPI_PM1_GBL | ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN |           \
 	 ACPI_PM1_RTC | ACPI_PM1_WAK)
-#define PM1_EN_BITS                                                                                \
-	(ACPI_PM1_TMR | ACPI_PM1_GBL | ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN | ACPI_PM1_RTC)
+#define PM1_EN_BITS  (ACPI_PM1_TMR | ACPI_PM1_GBL | ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN | ACPI_PM1_RTC)
 #define PM1_CNT_BITS (ACPI_CNT_SCI_EN | ACPI_CNT_BM_RLD | ACPI_CNT_SLP_TYP)
 
 /* TMR_STS is set whenever the top bit of the timer changes. */
@@ -101,8 +100,8 @@ static void cnt_write(struct pm *pm, u16 value)
 	unsigned type = (value & ACPI_CNT_SLP_TYP) >> ACPI_CNT_SLP_TYP_SHIFT;
 
 	/* SCI_EN belongs to the SMI command port, but guests write back what they read */
-	pm->pm1_cnt = (u16)((value & PM1_CNT_BITS & ~ACPI_CNT_SCI_EN) |
-			    (pm->pm1_cnt & ACPI_CNT_SCI_EN));
+	pm->pm1_cnt =
+		(u16)((value & PM1_CNT_BITS & ~ACPI_CNT_SCI_EN) | (pm->pm1_cnt & ACPI_CNT_SCI_EN));
 	if ((value & ACPI_CNT_SLP_EN) && type == ACPI_SLP_TYP_S5)
 		board->request(board->request_arg, BOARD_POWEROFF, 0);
 }
@@ -290,15 +289,34 @@ static int pm_regions_add(struct pm *pm)
 	struct bus *bus = pm->dev.board->bus;
 	int rc;
 
-	pm->low = (struct bus_region){.name = "pm1", .base = LAYOUT_PORT_PM, .size = 8,
-		.read = low_read, .write = low_write, .arg = pm, .lock = &pm->lock};
-	pm->tmr = (struct bus_region){.name = "pm timer", .base = LAYOUT_PORT_PM + ACPI_PM_TMR,
-		.size = ACPI_PM_TMR_LEN, .read = tmr_read, .write = tmr_write, .arg = pm};
-	pm->high = (struct bus_region){.name = "gpe0", .base = LAYOUT_PORT_PM + ACPI_GPE0,
-		.size = ACPI_PM_LEN - ACPI_GPE0, .read = high_read, .write = high_write, .arg = pm,
-		.lock = &pm->lock};
-	pm->smi = (struct bus_region){.name = "smi command", .base = LAYOUT_PORT_SMI_CMD, .size = 2,
-		.read = smi_read, .write = smi_write, .arg = pm, .lock = &pm->lock, .max_size = 1};
+	pm->low = (struct bus_region){.name = "pm1",
+				      .base = LAYOUT_PORT_PM,
+				      .size = 8,
+				      .read = low_read,
+				      .write = low_write,
+				      .arg = pm,
+				      .lock = &pm->lock};
+	pm->tmr = (struct bus_region){.name = "pm timer",
+				      .base = LAYOUT_PORT_PM + ACPI_PM_TMR,
+				      .size = ACPI_PM_TMR_LEN,
+				      .read = tmr_read,
+				      .write = tmr_write,
+				      .arg = pm};
+	pm->high = (struct bus_region){.name = "gpe0",
+				       .base = LAYOUT_PORT_PM + ACPI_GPE0,
+				       .size = ACPI_PM_LEN - ACPI_GPE0,
+				       .read = high_read,
+				       .write = high_write,
+				       .arg = pm,
+				       .lock = &pm->lock};
+	pm->smi = (struct bus_region){.name = "smi command",
+				      .base = LAYOUT_PORT_SMI_CMD,
+				      .size = 2,
+				      .read = smi_read,
+				      .write = smi_write,
+				      .arg = pm,
+				      .lock = &pm->lock,
+				      .max_size = 1};
 	rc = bus_add(bus, BUS_PIO, &pm->low);
 	if (rc)
 		return rc;

@@ -17,9 +17,9 @@
 #define CMD_RESEND   0xfeu
 #define CMD_RESET    0xffu
 /* Keyboard */
-#define CMD_LEDS     0xedu
-#define CMD_ECHO     0xeeu
-#define CMD_SCAN_SET 0xf0u
+#define CMD_LEDS	   0xedu
+#define CMD_ECHO	   0xeeu
+#define CMD_SCAN_SET	   0xf0u
 #define CMD_ALL_KEYS_FIRST 0xf7u
 #define CMD_ALL_KEYS_LAST  0xfau
 #define CMD_ONE_KEY_FIRST  0xfbu
@@ -89,17 +89,14 @@ static void keyboard_argument(struct ps2 *ps2, u8 command, u8 value)
 {
 	send(ps2, PS2_ACK);
 	switch (command) {
-	case CMD_LEDS:
-		ps2->leds = value & 7;
-		break;
+	case CMD_LEDS: ps2->leds = value & 7; break;
 	case CMD_SCAN_SET:
 		if (!value)
 			send(ps2, ps2->scan_set);
 		else if (value <= 3)
 			ps2->scan_set = value;
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -108,17 +105,11 @@ static void keyboard_command(struct ps2 *ps2, u8 value)
 	static const u8 id[] = {PS2_ACK, 0xab, 0x83};
 
 	switch (value) {
-	case CMD_ECHO:
-		send(ps2, CMD_ECHO);
-		return;
-	case CMD_GET_ID:
-		ps2_send(ps2, id, sizeof(id));
-		return;
+	case CMD_ECHO: send(ps2, CMD_ECHO); return;
+	case CMD_GET_ID: ps2_send(ps2, id, sizeof(id)); return;
 	case CMD_LEDS:
 	case CMD_SCAN_SET:
-	case CMD_RATE:
-		ps2->command = value;
-		break;
+	case CMD_RATE: ps2->command = value; break;
 	default:
 		if (value >= CMD_ONE_KEY_FIRST && value <= CMD_ONE_KEY_LAST)
 			ps2->command = value;
@@ -151,31 +142,16 @@ static void mouse_command(struct ps2 *ps2, u8 value)
 
 	switch (value) {
 	case CMD_SCALE_1_1:
-	case CMD_SCALE_2_1:
-		ps2->scaling = value == CMD_SCALE_2_1;
-		break;
+	case CMD_SCALE_2_1: ps2->scaling = value == CMD_SCALE_2_1; break;
 	case CMD_STREAM:
-	case CMD_REMOTE:
-		ps2->remote = value == CMD_REMOTE;
-		break;
+	case CMD_REMOTE: ps2->remote = value == CMD_REMOTE; break;
 	case CMD_RESOLUTION:
-	case CMD_RATE:
-		ps2->command = value;
-		break;
-	case CMD_UNWRAP:
-		break;
-	case CMD_STATUS:
-		ps2_send(ps2, status, sizeof(status));
-		return;
-	case CMD_READ:
-		ps2_send(ps2, still, sizeof(still));
-		return;
-	case CMD_GET_ID:
-		ps2_send(ps2, id, sizeof(id));
-		return;
-	default:
-		send(ps2, PS2_RESEND);
-		return;
+	case CMD_RATE: ps2->command = value; break;
+	case CMD_UNWRAP: break;
+	case CMD_STATUS: ps2_send(ps2, status, sizeof(status)); return;
+	case CMD_READ: ps2_send(ps2, still, sizeof(still)); return;
+	case CMD_GET_ID: ps2_send(ps2, id, sizeof(id)); return;
+	default: send(ps2, PS2_RESEND); return;
 	}
 	send(ps2, PS2_ACK);
 }
@@ -194,23 +170,15 @@ void ps2_write(struct ps2 *ps2, u8 value)
 		return;
 	}
 	switch (value) {
-	case CMD_RESET:
-		self_test(ps2);
-		return;
-	case CMD_RESEND:
-		send(ps2, ps2->last);
-		return;
-	case CMD_ENABLE:
-		ps2->enabled = true;
-		break;
+	case CMD_RESET: self_test(ps2); return;
+	case CMD_RESEND: send(ps2, ps2->last); return;
+	case CMD_ENABLE: ps2->enabled = true; break;
 	case CMD_DISABLE:
 		if (!ps2->mouse)
 			defaults(ps2);
 		ps2->enabled = false;
 		break;
-	case CMD_DEFAULTS:
-		defaults(ps2);
-		break;
+	case CMD_DEFAULTS: defaults(ps2); break;
 	default:
 		if (ps2->mouse)
 			mouse_command(ps2, value);

@@ -16,7 +16,7 @@ struct ps2 {
 	bool mouse;
 	u8 queue[PS2_QUEUE];
 	u8 head, count;
-	u8 command; /* waiting for its argument; 0 = none */
+	u8 command;   /* waiting for its argument; 0 = none */
 	bool enabled; /* keyboard scans, mouse reports */
 	u8 scan_set;  /* keyboard: 1..3 */
 	u8 leds;

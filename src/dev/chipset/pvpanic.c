@@ -66,8 +66,13 @@ int pvpanic_open(struct board *board, struct device **out)
 	if (!p)
 		return FAIL(-ENOMEM, "pvpanic: out of memory");
 	p->dev = (struct device){.cls = &pvpanic_class, .board = board};
-	p->region = (struct bus_region){.name = "pvpanic", .base = LAYOUT_PORT_PVPANIC, .size = 1,
-		.read = pvpanic_read, .write = pvpanic_write, .arg = p, .max_size = 1};
+	p->region = (struct bus_region){.name = "pvpanic",
+					.base = LAYOUT_PORT_PVPANIC,
+					.size = 1,
+					.read = pvpanic_read,
+					.write = pvpanic_write,
+					.arg = p,
+					.max_size = 1};
 	rc = bus_add(board->bus, BUS_PIO, &p->region);
 	if (rc) {
 		free(p);

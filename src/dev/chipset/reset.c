@@ -80,8 +80,14 @@ int reset_open(struct board *board, struct device **out)
 		return FAIL(-ENOMEM, "reset port: out of memory");
 	r->dev = (struct device){.cls = &reset_class, .board = board};
 	pthread_mutex_init(&r->lock, NULL);
-	r->region = (struct bus_region){.name = "reset", .base = LAYOUT_PORT_RESET, .size = 1,
-		.read = reset_read, .write = reset_write, .arg = r, .lock = &r->lock, .max_size = 1};
+	r->region = (struct bus_region){.name = "reset",
+					.base = LAYOUT_PORT_RESET,
+					.size = 1,
+					.read = reset_read,
+					.write = reset_write,
+					.arg = r,
+					.lock = &r->lock,
+					.max_size = 1};
 	rc = bus_add(board->bus, BUS_PIO, &r->region);
 	if (rc) {
 		pthread_mutex_destroy(&r->lock);

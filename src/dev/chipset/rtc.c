@@ -15,13 +15,13 @@
 #include "host/fail.h"
 
 /* CMOS bytes of the AT (IBM AT Technical Reference, "CMOS RAM address map") */
-#define CMOS_EQUIPMENT	  0x14
-#define EQUIPMENT_FPU	  0x02
-#define EQUIPMENT_MOUSE	  0x04
-#define CMOS_CPUS	  0x5f /* count - 1, as SeaBIOS reads it */
-#define CMOS_SUM_FIRST	  0x10
-#define CMOS_SUM_LAST	  0x2d
-#define CMOS_SUM	  0x2e
+#define CMOS_EQUIPMENT	0x14
+#define EQUIPMENT_FPU	0x02
+#define EQUIPMENT_MOUSE 0x04
+#define CMOS_CPUS	0x5f /* count - 1, as SeaBIOS reads it */
+#define CMOS_SUM_FIRST	0x10
+#define CMOS_SUM_LAST	0x2d
+#define CMOS_SUM	0x2e
 
 struct rtc_dev {
 	struct device dev;
@@ -198,9 +198,14 @@ int rtc_open(struct board *board, const struct rtc_config *config, struct device
 	clock_timer_init(&board->clock, &r->timer, rtc_dev_fire, r);
 	rtc_init(&r->chip, &rtc_ops, r, wall(r));
 	cmos_fill(r);
-	r->region = (struct bus_region){.name = "rtc", .base = LAYOUT_PORT_RTC, .size = 2,
-		.read = rtc_dev_read, .write = rtc_dev_write, .arg = r, .lock = &r->lock,
-		.max_size = 1};
+	r->region = (struct bus_region){.name = "rtc",
+					.base = LAYOUT_PORT_RTC,
+					.size = 2,
+					.read = rtc_dev_read,
+					.write = rtc_dev_write,
+					.arg = r,
+					.lock = &r->lock,
+					.max_size = 1};
 	rc = bus_add(board->bus, BUS_PIO, &r->region);
 	if (rc) {
 		pthread_mutex_destroy(&r->lock);

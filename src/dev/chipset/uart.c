@@ -42,11 +42,11 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 #define MCR_OUT2 0x08u /* on a PC: lets the interrupt through */
 #define MCR_LOOP 0x10u
 
-#define LSR_DR	 0x01u
-#define LSR_OE	 0x02u
-#define LSR_BI	 0x10u
-#define LSR_THRE 0x20u
-#define LSR_TEMT 0x40u
+#define LSR_DR	   0x01u
+#define LSR_OE	   0x02u
+#define LSR_BI	   0x10u
+#define LSR_THRE   0x20u
+#define LSR_TEMT   0x40u
 #define LSR_ERRORS 0x1eu
 
 #define MSR_DELTA 0x0fu
@@ -195,10 +195,8 @@ static u64 uart_read(void *arg, u64 off, unused_arg unsigned size)
 	u8 value;
 
 	switch (off) {
-	case REG_DATA:
-		return u->lcr & LCR_DLAB ? u->divisor & 0xff : rx_pop(u);
-	case REG_IER:
-		return u->lcr & LCR_DLAB ? u->divisor >> 8 : u->ier;
+	case REG_DATA: return u->lcr & LCR_DLAB ? u->divisor & 0xff : rx_pop(u);
+	case REG_IER: return u->lcr & LCR_DLAB ? u->divisor >> 8 : u->ier;
 	case REG_IIR_FCR:
 		value = uart_cause(u);
 		if (value == IIR_THRE) {
@@ -206,10 +204,8 @@ static u64 uart_read(void *arg, u64 off, unused_arg unsigned size)
 			uart_update(u);
 		}
 		return value | (u->fcr & FCR_ENABLE ? IIR_FIFO : 0);
-	case REG_LCR:
-		return u->lcr;
-	case REG_MCR:
-		return u->mcr;
+	case REG_LCR: return u->lcr;
+	case REG_MCR: return u->mcr;
 	case REG_LSR:
 		value = u->lsr;
 		if (value & LSR_ERRORS) {
@@ -224,8 +220,7 @@ static u64 uart_read(void *arg, u64 off, unused_arg unsigned size)
 			uart_update(u);
 		}
 		return value;
-	default:
-		return u->scr;
+	default: return u->scr;
 	}
 }
 
@@ -268,21 +263,14 @@ static void uart_write(void *arg, u64 off, unused_arg unsigned size, u64 value64
 		if ((u->ier & ~was & IER_THRE) && (u->lsr & LSR_THRE))
 			u->thre_pending = true;
 		break;
-	case REG_IIR_FCR:
-		fcr_write(u, value);
-		break;
-	case REG_LCR:
-		u->lcr = value;
-		return;
+	case REG_IIR_FCR: fcr_write(u, value); break;
+	case REG_LCR: u->lcr = value; return;
 	case REG_MCR:
 		u->mcr = value & 0x1f;
 		msr_update(u);
 		break;
-	case REG_SCR:
-		u->scr = value;
-		return;
-	default: /* LSR and MSR are for reading */
-		return;
+	case REG_SCR: u->scr = value; return;
+	default: /* LSR and MSR are for reading */ return;
 	}
 	uart_update(u);
 }
@@ -379,22 +367,14 @@ static bool uart_describe(const struct device *dev, struct device_desc *desc)
 }
 
 static const struct state_field uart_fields[] = {
-	STATE_FIELD(struct uart, ier, 1),
-	STATE_FIELD(struct uart, fcr, 1),
-	STATE_FIELD(struct uart, lcr, 1),
-	STATE_FIELD(struct uart, mcr, 1),
-	STATE_FIELD(struct uart, lsr, 1),
-	STATE_FIELD(struct uart, msr, 1),
-	STATE_FIELD(struct uart, scr, 1),
-	STATE_FIELD(struct uart, divisor, 1),
-	STATE_ARRAY(struct uart, rx, 1),
-	STATE_FIELD(struct uart, rx_head, 1),
-	STATE_FIELD(struct uart, rx_count, 1),
-	STATE_ARRAY(struct uart, tx, 1),
-	STATE_FIELD(struct uart, tx_count, 1),
-	STATE_FIELD(struct uart, thre_pending, 1),
-	STATE_FIELD(struct uart, line, 1),
-	STATE_END,
+	STATE_FIELD(struct uart, ier, 1),      STATE_FIELD(struct uart, fcr, 1),
+	STATE_FIELD(struct uart, lcr, 1),      STATE_FIELD(struct uart, mcr, 1),
+	STATE_FIELD(struct uart, lsr, 1),      STATE_FIELD(struct uart, msr, 1),
+	STATE_FIELD(struct uart, scr, 1),      STATE_FIELD(struct uart, divisor, 1),
+	STATE_ARRAY(struct uart, rx, 1),       STATE_FIELD(struct uart, rx_head, 1),
+	STATE_FIELD(struct uart, rx_count, 1), STATE_ARRAY(struct uart, tx, 1),
+	STATE_FIELD(struct uart, tx_count, 1), STATE_FIELD(struct uart, thre_pending, 1),
+	STATE_FIELD(struct uart, line, 1),     STATE_END,
 };
 
 static const struct device_class uart_class = {
@@ -424,8 +404,13 @@ int uart_open(struct board *board, unsigned index, const struct uart_backend *ba
 	pthread_mutex_init(&u->lock, NULL);
 	uart_reset(&u->dev);
 	u->region = (struct bus_region){.name = index ? "com2" : "com1",
-		.base = index ? LAYOUT_PORT_COM2 : LAYOUT_PORT_COM1, .size = 8, .read = uart_read,
-		.write = uart_write, .arg = u, .lock = &u->lock, .max_size = 1};
+					.base = index ? LAYOUT_PORT_COM2 : LAYOUT_PORT_COM1,
+					.size = 8,
+					.read = uart_read,
+					.write = uart_write,
+					.arg = u,
+					.lock = &u->lock,
+					.max_size = 1};
 	rc = bus_add(board->bus, BUS_PIO, &u->region);
 	if (rc) {
 		pthread_mutex_destroy(&u->lock);

@@ -81,8 +81,7 @@ static int setup(void **state)
 	assert_int_equal(bus_open(&r->board.bus), 0);
 	assert_int_equal(irq_open(&r->board.irq), 0);
 	assert_int_equal(clock_open(&r->board.clock, r->board.loop), 0);
-	r->board.irq.receiver =
-		(struct irq_receiver){.arg = r, .msi = on_msi, .extint = on_extint};
+	r->board.irq.receiver = (struct irq_receiver){.arg = r, .msi = on_msi, .extint = on_extint};
 	r->board.cpus = 2;
 	r->board.request = on_request;
 	r->board.request_arg = r;
@@ -333,6 +332,58 @@ static void test_small_ports(void **state)
 	assert_int_equal(bus_read(r->board.bus, BUS_MMIO, LAYOUT_HPET + 4, 4), 10000000);
 }
 
+static void stop(struct loop_timer *timer)
+{
+	loop_stop(timer->loop);
+}
+
+static void run_for(struct rig *r, u64 ns)
+{
+	struct loop_timer timer;
+
+	loop_timer_init(r->board.loop, &timer, stop, r);
+	loop_timer_arm(&timer, host_now_ns() + ns);
+	assert_int_equal(loop_run(r->board.loop), 0);
+}
+
+/* Timers on the real loop: PIT at 1 kHz, then the HPET takes IRQ0 from it, then the RTC. */
+static void test_ticks(void **state)
+{
+	struct rig *r = *state;
+	struct bus *bus = r->board.bus;
+
+	ioapic_pin(r, 2, 0x32);
+	outb(r, 0x43, 0x34);
+	outb(r, 0x40, 1193 & 0xff);
+	outb(r, 0x40, 1193 >> 8);
+	run_for(r, 50000000);
+	assert_in_range(r->msis, 10, 52);
+	bus_write(bus, BUS_MMIO, LAYOUT_HPET + 0x10, 4, 3);
+	r->msis = 0;
+	run_for(r, 20000000);
+	assert_int_equal(r->msis, 0); /* cut */
+	bus_write(bus, BUS_MMIO, LAYOUT_HPET + 0x100, 4, 0x14c);
+	bus_write(bus, BUS_MMIO, LAYOUT_HPET + 0x108, 4,
+		  bus_read(bus, BUS_MMIO, LAYOUT_HPET + 0xf0, 4) + 200000);
+	bus_write(bus, BUS_MMIO, LAYOUT_HPET + 0x108, 4, 200000); /* 2 ms */
+	run_for(r, 50000000);
+	assert_in_range(r->msis, 8, 26);
+	bus_write(bus, BUS_MMIO, LAYOUT_HPET + 0x10, 4, 0);
+	outb(r, 0x43, 0x30); /* PIT: mode 0 without a count: silence */
+	ioapic_pin(r, 8, 0x28);
+	outb(r, 0x70, 0x0c);
+	inb(r, 0x71); /* flags are set without their enables, too */
+	r->msis = 0;
+	outb(r, 0x70, 0x0b);
+	outb(r, 0x71, 0x42); /* periodic, 1024 Hz */
+	run_for(r, 10000000);
+	assert_int_equal(r->msis, 1); /* until register C is read */
+	outb(r, 0x70, 0x0c);
+	assert_int_equal(inb(r, 0x71) & 0xc0, 0xc0);
+	run_for(r, 10000000);
+	assert_int_equal(r->msis, 2);
+}
+
 static void st_be32(u8 *p, u32 v)
 {
 	st32(p, __builtin_bswap32(v));
@@ -407,9 +458,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines),      TEST(test_uart_probe),  TEST(test_uart_data),
+		TEST(test_lines),	TEST(test_uart_probe), TEST(test_uart_data),
 		TEST(test_i8042_probe), TEST(test_pm),	       TEST(test_small_ports),
-		TEST(test_fw_cfg),     TEST(test_life),
+		TEST(test_fw_cfg),	TEST(test_ticks),      TEST(test_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -161,8 +161,8 @@ static void test_message(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_registers), cmocka_unit_test(test_edge),
-		cmocka_unit_test(test_level),	  cmocka_unit_test(test_level_mask),
+		cmocka_unit_test(test_registers),     cmocka_unit_test(test_edge),
+		cmocka_unit_test(test_level),	      cmocka_unit_test(test_level_mask),
 		cmocka_unit_test(test_shared_vector), cmocka_unit_test(test_message),
 	};
 

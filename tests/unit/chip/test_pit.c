@@ -185,7 +185,7 @@ static void test_read_back(void **state)
 	(void)state;
 	pit_init(&r.pit, &ops, &r);
 	pit_write(&r.pit, 3, 0x34, at(0));
-	pit_write(&r.pit, 3, 0xe2, at(0)); /* status of channel 0 */
+	pit_write(&r.pit, 3, 0xe2, at(0));				  /* status of channel 0 */
 	assert_int_equal(pit_read(&r.pit, 0, at(0)), 0x80 | 0x40 | 0x34); /* null count */
 	pit_write(&r.pit, 0, 0x00, at(0));
 	pit_write(&r.pit, 0, 0x10, at(0));
@@ -230,14 +230,10 @@ static void test_long_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_mode0),
-		cmocka_unit_test(test_mode2),
-		cmocka_unit_test(test_mode3),
-		cmocka_unit_test(test_one_shot_gate),
-		cmocka_unit_test(test_calibration),
-		cmocka_unit_test(test_strobe),
-		cmocka_unit_test(test_read_back),
-		cmocka_unit_test(test_bcd_and_bytes),
+		cmocka_unit_test(test_mode0),	    cmocka_unit_test(test_mode2),
+		cmocka_unit_test(test_mode3),	    cmocka_unit_test(test_one_shot_gate),
+		cmocka_unit_test(test_calibration), cmocka_unit_test(test_strobe),
+		cmocka_unit_test(test_read_back),   cmocka_unit_test(test_bcd_and_bytes),
 		cmocka_unit_test(test_long_time),
 	};
 

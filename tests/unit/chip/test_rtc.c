@@ -77,8 +77,8 @@ static void test_bcd_and_formats(void **state)
 	set(&r, RTC_REG_B, RTC_B_24 | RTC_B_DM, NOW);
 	assert_int_equal(get(&r, RTC_HOURS, NOW), 18);
 	assert_int_equal(get(&r, RTC_YEAR, NOW), 26);
-	set(&r, RTC_REG_B, 0, NOW); /* BCD, 12 hours */
-	assert_int_equal(get(&r, RTC_HOURS, NOW), 0x86); /* 6 PM */
+	set(&r, RTC_REG_B, 0, NOW);					/* BCD, 12 hours */
+	assert_int_equal(get(&r, RTC_HOURS, NOW), 0x86);		/* 6 PM */
 	assert_int_equal(get(&r, RTC_HOURS, NOW + 6 * 3600 * S), 0x12); /* midnight is 12 AM */
 }
 

@@ -48,8 +48,11 @@ static void eoi_broadcast(void *arg, u8 vector)
 	r->eois++;
 }
 
-static const struct lapic_ops ops = {.now_ns = now_ns, .tsc = tsc, .tsc_to_ns = tsc_to_ns,
-				     .send_ipi = send_ipi, .eoi_broadcast = eoi_broadcast};
+static const struct lapic_ops ops = {.now_ns = now_ns,
+				     .tsc = tsc,
+				     .tsc_to_ns = tsc_to_ns,
+				     .send_ipi = send_ipi,
+				     .eoi_broadcast = eoi_broadcast};
 
 static void start(struct rig *r, u32 id)
 {
@@ -343,8 +346,8 @@ static void test_modes(void **state)
 	assert_true(lapic_x2apic(&r.l));
 	assert_false(lapic_mmio(&r.l));
 	assert_int_equal(msr_rd(&r, 0x802), 0x25);
-	assert_int_equal(msr_rd(&r, 0x80d), 0x00020020); /* cluster 2, bit 5 */
-	assert_int_equal(msr_rd(&r, 0x808), 0x20);	 /* kept */
+	assert_int_equal(msr_rd(&r, 0x80d), 0x00020020);    /* cluster 2, bit 5 */
+	assert_int_equal(msr_rd(&r, 0x808), 0x20);	    /* kept */
 	assert_int_equal(msr_wr(&r, 0x1b, 0xfee00800), -1); /* no way back but through off */
 	assert_int_equal(msr_wr(&r, 0x1b, 0xfee00000), 0);
 	assert_false(lapic_enabled(&r.l));
@@ -362,10 +365,10 @@ static void test_modes(void **state)
 
 static void test_x2apic_faults(void **state)
 {
-	static const u32 no_read[] = {0x800, 0x809, 0x80b, 0x80c, 0x80e, 0x82f, 0x831,
-				      0x83a, 0x83f, 0x840, 0x8ff};
-	static const u32 no_write[] = {0x802, 0x803, 0x80a, 0x80d, 0x80e, 0x810, 0x818,
-				       0x820, 0x82f, 0x831, 0x839, 0x840};
+	static const u32 no_read[] = {0x800, 0x809, 0x80b, 0x80c, 0x80e, 0x82f,
+				      0x831, 0x83a, 0x83f, 0x840, 0x8ff};
+	static const u32 no_write[] = {0x802, 0x803, 0x80a, 0x80d, 0x80e, 0x810,
+				       0x818, 0x820, 0x82f, 0x831, 0x839, 0x840};
 	struct rig r;
 	u64 value;
 
@@ -467,8 +470,8 @@ static void test_send(void **state)
 	}
 	assert_int_equal(cpu[0].wakes, 0xf);
 	cpu[0].wakes = 0;
-	ipi = (struct lapic_ipi){.mode = APIC_MODE_FIXED, .vector = 0xf2,
-				 .shorthand = APIC_TO_OTHERS};
+	ipi = (struct lapic_ipi){
+		.mode = APIC_MODE_FIXED, .vector = 0xf2, .shorthand = APIC_TO_OTHERS};
 	assert_true(lapic_ipi_send(set, 4, 1, &ipi, wake, &cpu[0]));
 	assert_int_equal(cpu[0].wakes, 0xd);
 	ipi = lapic_ipi_from_msi(0xfeeff000, 0x42);
