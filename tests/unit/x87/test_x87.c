@@ -441,6 +441,124 @@ static void xsave_xrstor(void **state unused_arg)
 	}
 }
 
+/* --- the state instructions against the host --- */
+
+/* Host state in rdi, mask esi, area r8 (5th argument), state after in r9. */
+static void native_state(const u8 *before, u32 mask, u8 *area, u8 *after, bool w, unsigned opcode,
+			 unsigned modrm)
+{
+	const u8 text[] = { 0xb8, 7, 0, 0, 0, 0x31, 0xd2, 0x48, 0x0f, 0xae, 0x2f, /* xrstor64 */
+			    0x89, 0xf0, (u8)(w ? 0x49 : 0x41), 0x0f, (u8)opcode, (u8)modrm,
+			    0xb8, 7, 0, 0, 0, 0x31, 0xd2, 0x49, 0x0f, 0xae, 0x21, /* xsave64 */
+			    0xdb, 0xe3, 0xc3 };
+	u32 mxcsr = X87_MXCSR_INIT;
+
+	memcpy(code, text, sizeof(text));
+	((void (*)(const u8 *, u64, u64, u64, u8 *, u8 *))(uintptr_t)code)(before, mask, 0, 0, area,
+									   after);
+	__asm__ volatile("ldmxcsr %0" : : "m"(mxcsr) : "memory");
+}
+
+/* A valid standard-format area: some components initial by header, some by value. */
+static void random_area(u8 *area)
+{
+	struct cpu_fpu f;
+	u64 r = rnd();
+
+	memset(area, 0, 1024);
+	random_fpu(&f, false);
+	if (r & 1)
+		x87_initial(&f);
+	image_of(&f, area);
+	st32(area + 24, r & 2 ? 0x1f80 : (u32)rnd() & 0xffff);
+	for (unsigned i = 160; i < 416 && (r & 12); i += 8)
+		st64(area + i, rnd());
+	for (unsigned i = 576; i < 832 && (r & 48); i += 8)
+		st64(area + i, rnd());
+	st64(area + 512, r & 64 ? 7 : r >> 8 & 7);
+}
+
+static void state_in(const u8 *area)
+{
+	memcpy(ram + 4096, area, 1024);
+	xmask(7);
+	assert_int_equal(run(MAP_0F, 0xae, 0x28, ram + 4096, 8, 0), -1);
+}
+
+/* Byte where the images differ, or size. MXCSR_MASK is the model's. */
+static unsigned difference(const u8 *a, const u8 *b, unsigned size)
+{
+	unsigned i = 0;
+
+	while (i < size && (a[i] == b[i] || (i >= 28 && i < 32)))
+		i++;
+	return i;
+}
+
+static void state_against_host(void **state unused_arg)
+{
+	/* loads: from the area; compact: XRSTOR of a compacted area */
+	static const struct {
+		u8 opcode, reg;
+		bool loads, compact;
+	} ops[] = { { 0xae, 0, false, false }, { 0xae, 1, true, false }, { 0xae, 4, false, false },
+		    { 0xae, 5, true, false },  { 0xae, 6, false, false }, { 0xc7, 4, false, false },
+		    { 0xae, 5, true, true } };
+	static u8 before[1024] __attribute__((aligned(64)));
+	static u8 area[1024] __attribute__((aligned(64)));
+	static u8 native[1024] __attribute__((aligned(64)));
+	static u8 after[1024] __attribute__((aligned(64)));
+	char what[64];
+
+	if (!__builtin_cpu_supports("avx2"))
+		skip();
+	code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
+	assert_ptr_not_equal(code, MAP_FAILED);
+	for (unsigned n = 0; n < 20000; n++) {
+		unsigned k = (unsigned)(rnd() % ARRAY_LEN(ops)), modrm = ops[k].reg * 8u;
+		unsigned at = 0, at_after = 0;
+		u32 mask = (u32)rnd() & 7;
+		bool w = rnd() & 1;
+
+		world_reset();
+		random_area(before);
+		random_area(area);
+		if (!ops[k].loads)
+			memset(area, 0x5a, 512);
+		if (ops[k].compact)
+			st64(area + 520, BIT64(63) | ld64(area + 512) | (rnd() & 7));
+		snprintf(what, sizeof(what), "%02x /%u w %u mask %x", ops[k].opcode, ops[k].reg, w,
+			 mask);
+		state_in(before);
+		memcpy(ram, area, sizeof(area));
+		xmask(mask);
+		if (run(MAP_0F, ops[k].opcode, modrm, ram, w ? 8 : 4, 0) != -1)
+			fail_msg("%s: vector %d", what, vector);
+		memset(ram + 2048, 0, 1024);
+		xmask(7);
+		assert_int_equal(run(MAP_0F, 0xae, 0x20, ram + 2048, 8, 0), -1);
+
+		/* a task switch in between may leave the host with more marked as in use */
+		for (unsigned tries = 0; tries < 4; tries++) {
+			memcpy(native, area, sizeof(area));
+			memset(after, 0, sizeof(after));
+			native_state(before, mask, native, after, w, ops[k].opcode, modrm);
+			at = difference(ram, native, 1024);
+			at_after = difference(ram + 2048, after, 832);
+			if (at == 1024 && at_after == 832)
+				break;
+		}
+		if (at < 1024)
+			fail_msg("%s: byte %u is %02x, not %02x", what, at, ram[at], native[at]);
+		if (at_after < 832)
+			fail_msg("%s: then byte %u is %02x, not %02x", what, at_after,
+				 ram[2048 + at_after], after[at_after]);
+	}
+	fpu_store(&cpu);
+	munmap(code, 4096);
+}
+
 static void xrstor_partial(void **state unused_arg)
 {
 	struct cpu_state want;
@@ -573,6 +691,7 @@ int main(void)
 		cmocka_unit_test(environments),	      cmocka_unit_test(fxsave_fxrstor),
 		cmocka_unit_test(xsave_xrstor),	      cmocka_unit_test(xrstor_partial),
 		cmocka_unit_test(xrstor_header),      cmocka_unit_test(init_optimisation),
+		cmocka_unit_test(state_against_host),
 		cmocka_unit_test(mxcsr),	      cmocka_unit_test(xsetbv_values),
 	};
 
