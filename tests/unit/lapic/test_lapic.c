@@ -3,6 +3,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <pthread.h>
+#include <sched.h>
 #include <cmocka.h>
 
 #include "cpu/lapic.h"
@@ -512,6 +514,47 @@ static void test_save(void **state)
 	assert_int_equal(lapic_timer_deadline_ns(&other.l), LAPIC_NEVER);
 }
 
+#define ROUNDS 20000u
+
+struct poster {
+	struct lapic *l;
+	u32 taken; /* rounds the owner has finished, atomic */
+};
+
+static void *post_thread(void *arg)
+{
+	struct poster *p = arg;
+
+	for (u32 i = 0; i < ROUNDS; i++) {
+		lapic_post(p->l, (u8)(0x20 + i % 0xc0), i & 1);
+		while (__atomic_load_n(&p->taken, __ATOMIC_ACQUIRE) == i)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* No vector that another thread posts is lost, and its trigger mode comes along. */
+static void test_post_from_thread(void **state)
+{
+	struct poster p = {0};
+	pthread_t thread;
+	struct rig r;
+
+	(void)state;
+	start(&r, 0);
+	p.l = &r.l;
+	assert_int_equal(pthread_create(&thread, NULL, post_thread, &p), 0);
+	for (u32 i = 0; i < ROUNDS; i++) {
+		while (!(lapic_events(&r.l) & LAPIC_EVENT_VECTOR))
+			sched_yield();
+		assert_int_equal(lapic_accept(&r.l), 0x20 + i % 0xc0);
+		wr(&r, APIC_EOI, 0);
+		__atomic_store_n(&p.taken, i + 1, __ATOMIC_RELEASE);
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(r.eois, ROUNDS / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -529,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_destinations),
 		cmocka_unit_test(test_send),
 		cmocka_unit_test(test_save),
+		cmocka_unit_test(test_post_from_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
