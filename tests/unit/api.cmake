@@ -1,0 +1,2 @@
+holm_unit_test(api_config api/test_config.c api)
+holm_unit_test(api_cli api/test_cli.c api)
