@@ -1,0 +1,1 @@
+holm_unit_test(board board/test_board.c board)
