@@ -103,7 +103,14 @@ static const struct insn_form *form_of(unsigned map, unsigned opcode, unsigned m
 	return NULL;
 }
 
-/* Runs opcode/modrm (the memory operand at `at`) with operand size osz. Returns the vector or -1. */
+static noinline void execute(insn_fn *fn, const struct insn *in)
+{
+	vector = -1;
+	if (!setjmp(raised))
+		fn(&cpu, in);
+}
+
+/* Runs opcode/modrm (memory operand at `at`), operand size osz. Returns the vector or -1. */
 static int run(unsigned map, unsigned opcode, unsigned modrm, const void *at, unsigned osz, u64 rip)
 {
 	struct insn in = { .opcode = (u8)opcode, .modrm = (u8)modrm, .osz = (u8)osz, .asz = 8,
@@ -125,9 +132,7 @@ static int run(unsigned map, unsigned opcode, unsigned modrm, const void *at, un
 	}
 	cpu.blk_rip = rip;
 	cpu.cur = &in;
-	vector = -1;
-	if (!setjmp(raised))
-		f->body->f[0](&cpu, &in);
+	execute(f->body->f[0], &in);
 	return vector;
 }
 
