@@ -303,6 +303,9 @@ static void cfg_written(struct pci_device *pci, unsigned off, unsigned size)
 	struct virtio_device *vdev = container_of(pci, struct virtio_device, pci);
 	u32 at, len;
 
+	/* Bus mastering may have come on: what was kicked before is due now. */
+	if (off <= PCI_COMMAND && off + size > PCI_COMMAND && pci_bus_master(pci))
+		virtio_kick_all(vdev);
 	if (cfg_touches(vdev, off, size) && cfg_access(vdev, &at, &len))
 		window_write(vdev, at, len,
 			     ld_size(pci->config + vdev->cfg_cap + VIRTIO_PCI_CAP_DATA, len));

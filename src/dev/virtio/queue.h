@@ -67,7 +67,7 @@ struct virtq {
 int virtq_open(struct virtq *queue, struct ram *ram, u16 max_size);
 void virtq_close(struct virtq *queue);
 
-/* Begins to serve the ring. -EINVAL when size, alignment or place are wrong (queue->error tells). */
+/* Begins to serve the ring. -EINVAL when size, alignment or place are wrong: queue->error tells. */
 int virtq_start(struct virtq *queue, const struct virtq_setup *setup);
 /* Forgets everything; no request may be in flight. */
 void virtq_stop(struct virtq *queue);
