@@ -1,0 +1,540 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The system tests: each a function, registered with its label (core, full) and time limit."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import holmvm
+from holmvm import (BOOT, HOLM, PROMPT, SCALE, Failed, Skipped, Vm, check, debian_args, debian_run,
+                    guest, mini, mini_args, mini_run, mini_shell, scratch)
+
+CASES = {}
+
+
+def case(label, limit=300):
+    def add(fn):
+        CASES[fn.__name__] = (fn, label, limit)
+        return fn
+    return add
+
+
+def need_root():
+    if os.getuid():
+        raise Skipped("needs root")
+
+
+def tool(name):
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    check(path, "%s is missing: tools/deps.sh test" % name)
+    return path
+
+
+# --- boots ----------------------------------------------------------------------------------------
+
+def boot(cpus, *args, **kw):
+    out, code = mini_run("nproc; free -m | awk '/Mem:/ {print $2}'; id -u", "-c", str(cpus), *args,
+                         **kw)
+    check(code == 0 and out.split()[0] == str(cpus), "nproc says %r, want %d" % (out, cpus))
+    return out
+
+
+@case("core")
+def mini_1cpu():
+    boot(1)
+
+
+@case("core")
+def mini_4cpus():
+    boot(4)
+
+
+@case("full")
+def mini_2cpus():
+    boot(2)
+
+
+@case("full", 600)
+def mini_4cpus_on_one():
+    boot(4, wrap=["taskset", "-c", "0"], timeout=BOOT * 3)
+
+
+@case("full")
+def mini_6g():
+    out = boot(1, "-m", "6G")
+    check(int(out.split()[1]) > 5600, "the guest sees %s MiB" % out.split()[1])
+
+
+@case("full")
+def mini_cpu_v3():
+    out, _ = mini_run("grep -c avx2 /proc/cpuinfo", "--cpu", "v3-1")
+    check(int(out) == 1, "no avx2 in v3-1")
+
+
+@case("core")
+def mini_prompt_time():
+    """The promise: a prompt in under 45 s, interpreted."""
+    start = time.monotonic()
+    with mini_shell(append="quiet") as vm:
+        took = time.monotonic() - start
+        print("prompt after %.1f s" % took)
+        vm.send("poweroff\n")
+        check(vm.wait(60) == 0, "exit code %s" % vm.code)
+    if not os.environ.get("HOLM_MODE", "plain") != "plain":
+        check(took < 45 * max(SCALE, 1), "prompt after %.1f s" % took)
+
+
+def unprivileged_files(folder):
+    os.chmod(folder, 0o755)
+    src = guest("mini")
+    for f in ("vmlinuz", "initrd"):
+        shutil.copy(os.path.join(src, f), folder)
+        os.chmod(os.path.join(folder, f), 0o644)
+    shutil.copy(HOLM, folder + "/holm")
+    shutil.copy(os.path.join(holmvm.BUILD, "tests/system/deny"), folder + "/deny")
+    return ["--kernel", folder + "/vmlinuz", "--initrd", folder + "/initrd"]
+
+
+@case("full")
+def unprivileged():
+    """Any user, without io_uring, user namespaces and executable memfds."""
+    with scratch("user") as folder:
+        args = unprivileged_files(folder)
+        disk = folder + "/disk"
+        with open(disk, "wb") as f:
+            f.truncate(8 << 20)
+        os.chmod(disk, 0o666)
+        run = ("dd if=/dev/zero bs=1M count=4 2>/dev/null | tr '\\0' x | dd of=/dev/vda bs=1M"
+               " 2>/dev/null && sync")
+        words = args + ["--disk", disk, "--append", "quiet holm.run=" + holmvm.b64(run)]
+        with Vm(*words, tty=False, holm=folder + "/holm", wrap=[folder + "/deny", "65534"]) as vm:
+            vm.expect("holm-exit: 0", BOOT)
+            check(vm.wait(60) == 0, "exit code %s" % vm.code)
+        with open(disk, "rb") as f:
+            check(f.read(4 << 20) == b"x" * (4 << 20), "the disk has other bytes")
+
+
+# --- life -----------------------------------------------------------------------------------------
+
+@case("full", 1500)
+def reboot_10_times():
+    with scratch("reboot") as folder:
+        disk = folder + "/count"
+        with open(disk, "wb") as f:
+            f.truncate(1 << 20)
+        run = ("n=$(tr -d '\\0' </dev/vda | head -c 8); n=$((n + 1)); echo boot-$n;"
+               "printf %s $n >/dev/vda; sync; [ $n -gt 10 ] || { reboot -f; sleep 60; }")
+        with mini("--disk", disk, append="quiet", run=run, tty=False) as vm:
+            for n in range(1, 12):
+                vm.expect("boot-%d\\r*\\n" % n, BOOT)
+            check(vm.wait(60) == 0, "exit code %s" % vm.code)
+
+
+@case("core")
+def exit_reboot():
+    with mini("--no-reboot", append="quiet", run="reboot -f; sleep 60", tty=False) as vm:
+        check(vm.wait(BOOT) == 10, "exit code %s, want 10" % vm.code)
+
+
+@case("core")
+def exit_panic():
+    with mini(append="quiet", run="echo c >/proc/sysrq-trigger; sleep 60", tty=False) as vm:
+        check(vm.wait(BOOT) == 11, "exit code %s, want 11" % vm.code)
+
+
+@case("full")
+def exit_triple_fault():
+    with mini(append="quiet reboot=triple", run="reboot -f; sleep 60", tty=False) as vm:
+        check(vm.wait(BOOT) == 12, "exit code %s, want 12" % vm.code)
+
+
+@case("full", 600)
+def sigterm():
+    """SIGTERM in each phase; the second one always ends."""
+    for phase, wait_for in (("before boot", None), ("kernel", rb"Linux version|Command line"),
+                            ("shell", PROMPT), ("power-off", rb"power-off-begins")):
+        with mini(tty=True) as vm:
+            if wait_for:
+                if phase == "power-off":
+                    vm.expect(PROMPT, BOOT)
+                    vm.send("echo power-off-begins; poweroff\n")
+                vm.expect(wait_for, BOOT)
+            vm.signal(signal.SIGTERM)
+            print(phase)
+            if phase in ("shell", "power-off"):
+                check(vm.wait(60) == 0, "%s: exit code %s after one SIGTERM" % (phase, vm.code))
+            else:
+                time.sleep(0.5)
+                vm.signal(signal.SIGTERM)
+                check(vm.wait(10) in (0, 4, -signal.SIGTERM), "%s: exit code %s" %
+                      (phase, vm.code))
+
+
+# --- console --------------------------------------------------------------------------------------
+
+@case("core")
+def console_keys():
+    """Ctrl-C reaches the guest, Ctrl-] is Holm's, the terminal is restored."""
+    import termios
+    with mini_shell(append="quiet") as vm:
+        vm.send("sleep 1000\n")
+        time.sleep(2 * SCALE)
+        vm.send(b"\x03")
+        vm.expect(PROMPT, 20)
+        _, code = vm.shell("(exit $?)")
+        vm.send(b"cat -v\n")
+        vm.expect("cat -v", 20)
+        vm.send(b"\x1d\x1d\n\x04")
+        vm.expect(rb"\^\]", 20)
+        vm.send(b"\x1dq")
+        check(vm.wait(20) == 4, "Ctrl-] q: exit code %s, want 4" % vm.code)
+        check(termios.tcgetattr(vm.slave) == vm.modes, "the terminal's modes were not restored")
+
+
+@case("core")
+def console_paste():
+    text = b"".join(b"%063d\n" % i for i in range(1024))
+    with mini_shell(append="quiet") as vm:
+        vm.send("stty raw -echo; echo ready; head -c 65536 | sha256sum; stty sane\n")
+        vm.expect("\nready", 20)
+        time.sleep(1)
+        vm.send(text)
+        match = vm.expect(rb"([0-9a-f]{64})", 120)
+        check(match.group(1).decode() == hashlib.sha256(text).hexdigest(), "bytes were lost")
+        vm.send("\npoweroff\n")
+        check(vm.wait(60) == 0, "exit code %s" % vm.code)
+
+
+@case("full", 600)
+def console_stdin():
+    """No input neither ends nor stalls the guest; stdout has guest bytes only."""
+    for stdin in ("null", "closed"):
+        argv = [HOLM, "run", *mini_args(append="quiet", run="sleep 1; echo done-here")]
+        if stdin == "closed":
+            argv = ["sh", "-c", 'exec "$@" <&-', "sh", *argv]
+        out = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, timeout=BOOT * SCALE)
+        check(out.returncode == 0, "%s: exit code %d" % (stdin, out.returncode))
+        check(b"done-here" in out.stdout, "%s: no output" % stdin)
+        check(b"holm:" not in out.stdout, "%s: Holm's words on stdout" % stdin)
+        check(out.stderr == b"", "%s: not silent: %r" % (stdin, out.stderr))
+
+
+@case("full")
+def virtio_console():
+    run = ("sleep 1; stty size </dev/hvc0; echo to-virtio >/dev/hvc0")
+    with mini("--console-device", "virtio", run=run, size=(37, 91)) as vm:
+        vm.expect("37 91", BOOT)
+        vm.expect("to-virtio", 30)
+        check(vm.wait(60) == 0, "exit code %s" % vm.code)
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+def refused(args, code, words, files=()):
+    before = [open(f, "rb").read() for f in files]
+    out = subprocess.run([HOLM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, timeout=30 * SCALE)
+    text = out.stderr.decode(errors="replace")
+    check(out.returncode == code, "%s: exit code %d, want %d: %s" %
+          (" ".join(args)[-90:], out.returncode, code, text))
+    check(text.count("\n") == 1, "%s: not one line: %r" % (" ".join(args)[-90:], text))
+    check(re.search(words, text), "%s: %r does not name %r" % (" ".join(args)[-90:], text, words))
+    check(out.stdout == b"", "something on stdout")
+    check(before == [open(f, "rb").read() for f in files], "a file was changed")
+
+
+@case("core")
+def bad_input():
+    src = guest("mini")
+    kernel, initrd = src + "/vmlinuz", src + "/initrd"
+    with scratch("bad") as d:
+        def file(name, data):
+            with open(os.path.join(d, name), "wb") as f:
+                f.write(data)
+            return os.path.join(d, name)
+
+        data = open(kernel, "rb").read()
+        short = file("short", data[:20000])
+        empty = file("empty", b"")
+        text = file("text", b"hello world\n" * 1000)
+        disk = file("disk", b"\0" * (1 << 20))
+        big = os.path.join(d, "big")
+        with open(big, "wb") as f:
+            f.truncate(900 << 20)
+        yaml = file("vm.yaml", b"kernel: [\n")
+        yaml2 = file("vm2.yaml", ("kernel: %s\nnonsense: 3\n" % kernel).encode())
+        for args, words in (
+                (["run"], "kernel"),
+                (["run", "--kernel", d + "/none"], "none"),
+                (["run", "--kernel", short], "short|truncated|kernel"),
+                (["run", "--kernel", empty], "empty"),
+                (["run", "--kernel", text], "kernel|image|format"),
+                (["run", "--kernel", d], "director|kernel"),
+                (["run", "--kernel", kernel, "--initrd", d + "/none"], "none"),
+                (["run", "--kernel", kernel, "--initrd", big], "initrd|memory"),
+                (["run", "--kernel", kernel, "--disk", d + "/none"], "none"),
+                (["run", "--kernel", kernel, "-c", "0"], "cpu"),
+                (["run", "--kernel", kernel, "-c", "100000"], "cpu"),
+                (["run", "--kernel", kernel, "-c", "two"], "two|cpu"),
+                (["run", "--kernel", kernel, "-m", "0"], "mem"),
+                (["run", "--kernel", kernel, "-m", "1K"], "mem"),
+                (["run", "--kernel", kernel, "-m", "99999T"], "mem"),
+                (["run", "--kernel", kernel, "-m", "lots"], "lots|mem"),
+                (["run", "--kernel", kernel, "--cpu", "z80"], "z80"),
+                (["run", "--kernel", kernel, "--engine", "steam"], "steam"),
+                (["run", "--nonsense"], "nonsense"),
+                (["run", "-f", yaml], "vm.yaml"),
+                (["run", "-f", yaml2], "nonsense"),
+                (["run", "-f", d + "/none.yaml"], "none"),
+                (["walk"], "walk")):
+            refused(args, 2, words, files=[disk])
+        os.chmod(disk, 0o444)
+        if os.getuid():
+            refused(["run", "--kernel", kernel, "--disk", disk], 3, "disk")
+
+
+# --- disks ----------------------------------------------------------------------------------------
+
+def disk_io(folder, wrap=(), holm=HOLM, kernel_args=None):
+    disk = folder + "/disk"
+    pattern = os.urandom(1 << 20) * 8
+    with open(disk, "wb") as f:
+        f.write(pattern)
+        f.truncate(64 << 20)
+    os.chmod(disk, 0o666)
+    run = ("dd if=/dev/vda bs=1M count=8 2>/dev/null | sha256sum;"
+           "dd if=/dev/urandom of=/tmp/r bs=1M count=16 2>/dev/null; sha256sum </tmp/r;"
+           "dd if=/tmp/r of=/dev/vda bs=64k seek=128 2>/dev/null; sync;"
+           "echo 3 >/proc/sys/vm/drop_caches;"
+           "dd if=/dev/vda bs=64k skip=128 count=256 2>/dev/null | sha256sum;"
+           "mke2fs -q /dev/vdb 2>/dev/null; cat /sys/block/vda/ro /sys/block/vdb/ro")
+    ro = folder + "/ro"
+    with open(ro, "wb") as f:
+        f.truncate(1 << 20)
+    args = (kernel_args or mini_args()) + ["--disk", disk, "--disk", ro + ",ro", "--append",
+                                           "quiet holm.run=" + holmvm.b64("echo holm-begin;" + run)]
+    with Vm(*args, tty=False, wrap=wrap, holm=holm) as vm:
+        match = vm.expect(rb"(?s)holm-begin\r*\n(.*?)holm-exit", BOOT)
+        check(vm.wait(60) == 0, "exit code %s" % vm.code)
+    words = re.findall(r"[0-9a-f]{64}|^[01]\b", match.group(1).decode().replace("\r", ""), re.M)
+    with open(disk, "rb") as f:
+        first = hashlib.sha256(f.read(8 << 20)).hexdigest()
+        second = hashlib.sha256(f.read(16 << 20)).hexdigest()
+    check(words[0] == hashlib.sha256(pattern).hexdigest() == first, "read other bytes")
+    check(words[1] == words[2] == second, "wrote other bytes: %s %s" % (words, second))
+    check(words[3:] == ["0", "1"], "read-only flags %s" % words[3:])
+
+
+@case("core")
+def disk_uring():
+    with scratch("disk") as folder:
+        disk_io(folder)
+
+
+@case("full")
+def disk_threads():
+    with scratch("disk") as folder:
+        args = unprivileged_files(folder)
+        disk_io(folder, wrap=[folder + "/deny", "65534"], holm=folder + "/holm", kernel_args=args)
+
+
+@case("full")
+def disk_locks():
+    qemu_io = tool("qemu-io")
+    with scratch("lock") as folder:
+        disk = folder + "/disk"
+        with open(disk, "wb") as f:
+            f.truncate(4 << 20)
+        with mini_shell("--disk", disk, append="quiet") as vm:
+            out = subprocess.run([qemu_io, "-f", "raw", "-c", "write 0 512", disk],
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            check(b"lock" in out.stdout, "qemu-io writes to a disk in use: %r" % out.stdout)
+            refused(["run", *mini_args("--disk", disk)], 3, "in use")
+            vm.send("poweroff\n")
+            check(vm.wait(60) == 0, "exit code %s" % vm.code)
+        other = subprocess.Popen([qemu_io, "-f", "raw", disk], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE)
+        try:
+            other.stdin.write(b"read 0 512\n")
+            other.stdin.flush()
+            other.stdout.readline()
+            refused(["run", *mini_args("--disk", disk)], 3, "in use")
+        finally:
+            other.stdin.close()
+            other.wait()
+
+
+# --- what the guest's kernel says -----------------------------------------------------------------
+
+def allowed_warnings():
+    path = os.path.join(holmvm.TOP, "docs/guest-warnings.md")
+    with open(path, encoding="utf-8") as f:
+        return [re.compile(m) for m in re.findall(r"^- `(.*?)`", f.read(), re.M)]
+
+
+def check_dmesg(raw):
+    bad, new = [], []
+    allow = allowed_warnings()
+    for line in raw.splitlines():
+        match = re.match(r"<(\d+)>\[ *[\d.]+\] ?(.*)", line)
+        if not match:
+            continue
+        level, text = int(match.group(1)) & 7, match.group(2)
+        if level <= 3:
+            bad.append(text)
+        elif level == 4 and not any(a.search(text) for a in allow):
+            new.append(text)
+    check(not bad, "errors in dmesg:\n  " + "\n  ".join(bad))
+    check(not new, "warnings not in docs/guest-warnings.md:\n  " + "\n  ".join(new))
+
+
+@case("core")
+def dmesg_cloud():
+    out, _ = mini_run("dmesg -r")
+    check(out.count("\n") > 50, "no dmesg")
+    check_dmesg(out)
+
+
+@case("full", 1800)
+def dmesg_generic():
+    out, _ = debian_run("dmesg -r")
+    check(out.count("\n") > 50, "no dmesg")
+    check_dmesg(out)
+
+
+# --- Debian ---------------------------------------------------------------------------------------
+
+def login(kind, cpus, limit=900):
+    with scratch("debian") as folder:
+        with Vm(*debian_args(folder, "-c", str(cpus), kind=kind)) as vm:
+            vm.expect("debian login: ", limit)
+            vm.send("root\n")
+            vm.expect(rb"root@debian:~# ", 120)
+            vm.send("nproc; findmnt -no FSTYPE,SOURCE /\n")
+            vm.expect(r"\n%d\r*\n" % cpus, 60)
+            vm.expect("ext4 +/dev/vda", 60)
+            vm.send("poweroff\n")
+            check(vm.wait(240) == 0, "exit code %s" % vm.code)
+
+
+@case("core", 840)
+def debian_login_cloud():
+    login("debian-cloud", 1, 600)
+
+
+@case("full", 1800)
+def debian_login_generic():
+    login("debian", 1)
+
+
+@case("full", 1800)
+def debian_login_2cpus():
+    login("debian", 2)
+
+
+@case("full", 1800)
+def debian_login_4cpus():
+    login("debian-cloud", 4)
+
+
+@case("full", 1800)
+def debian_reboot():
+    with scratch("debian") as folder:
+        with Vm(*debian_args(folder, append="holm.autologin")) as vm:
+            vm.expect(rb"root@debian:~# ", 900)
+            vm.send("touch /was-here; reboot\n")
+            vm.expect(rb"root@debian:~# ", 900)
+            vm.send("ls /was-here; poweroff\n")
+            vm.expect("\n/was-here", 60)
+            check(vm.wait(240) == 0, "exit code %s" % vm.code)
+
+
+@case("full", 2400)
+def debian_programs():
+    program = r'''
+cat >a.c <<'E'
+#include <stdio.h>
+#include <math.h>
+int main(void) { double s = 0; for (int i = 1; i < 100000; i++) s += sqrt(i) / i;
+  printf("sum %.10f\n", s); return 7; }
+E
+gcc -O2 a.c -lm -o a; ./a; echo gcc-exit $?
+python3 -c 'import hashlib, json, math, decimal
+print("py", hashlib.sha256(b"x" * 1000000).hexdigest()[:16], math.factorial(30),
+ decimal.Decimal(2).sqrt(), json.dumps({"a": [1, 2.5]}))'
+head -c 3000000 /dev/zero | openssl dgst -sha256
+head -c 3000000 /dev/zero | openssl enc -aes-128-cbc -K 00112233445566778899aabbccddeeff \
+ -iv 00112233445566778899aabbccddeeff | openssl dgst -md5
+openssl speed -seconds 1 -bytes 1024 sha256 2>/dev/null | tail -1
+'''
+    out, code = debian_run(program, timeout=1800)
+    zero = hashlib.sha256(bytes(3000000)).hexdigest()
+    for want in ("sum 630.9971850", "gcc-exit 7", "py " +
+                 hashlib.sha256(b"x" * 1000000).hexdigest()[:16],
+                 "265252859812191058636308480000000", "1.414213562373095048801688724",
+                 '{"a": [1, 2.5]}', zero):
+        check(want in out, "no %r in:\n%s" % (want, out))
+    check(re.search(r"sha256 +[\d.]+k", out), "openssl speed says nothing:\n" + out)
+
+
+@case("full", 3600)
+def debian_stress():
+    out, code = debian_run("stress-ng --cpu 2 --cpu-method all --verify -t 120 2>&1; a=$?;"
+                           "stress-ng --class vm --seq 1 --vm-bytes 64M --verify -t 3 2>&1;"
+                           "echo verdict $a $?", "-c", "2", timeout=3000)
+    check("verdict 0 0" in out, out[-2000:])
+
+
+@case("full", 1800)
+def debian_acpi():
+    """acpidump | iasl: the tables disassemble and compile again without a word."""
+    run = ("mkdir -p t && cd t && acpidump -b && ls && iasl -e *.dat -d dsdt.dat 2>&1 | tail -3;"
+           "for f in *.dat; do iasl -d $f >/dev/null 2>&1 || echo bad $f; done;"
+           "iasl dsdt.dsl 2>&1 | grep -E 'Error|Warning|Remark'")
+    out, _ = debian_run(run)
+    check("bad " not in out, out)
+    check(re.search(r"0 Errors, 0 Warnings", out), out)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+@case("core")
+def memory_overhead():
+    """PSS minus guest RAM, mini, one CPU: under 30 MiB."""
+    ram = 512 << 10
+    with mini_shell("-m", "512M", append="quiet") as vm:
+        total = guest_ram = 0
+        size = pss = 0
+        with open("/proc/%d/smaps" % vm.proc.pid) as f:
+            for line in f:
+                if line.startswith("Size:"):
+                    size = int(line.split()[1])
+                elif line.startswith("Pss:"):
+                    pss = int(line.split()[1])
+                    total += pss
+                    # anonymous RAM: the slots' sizes are the memory's, less the hole at 640 KiB
+                    if ram - 2048 <= size <= ram + 4096:
+                        guest_ram += pss
+        print("PSS %d KiB, guest RAM %d KiB, overhead %d KiB" % (total, guest_ram,
+                                                               total - guest_ram))
+        vm.send("poweroff\n")
+        check(vm.wait(60) == 0, "exit code %s" % vm.code)
+        check(guest_ram, "guest RAM was not found in smaps")
+        if os.environ.get("HOLM_MODE", "plain") == "plain":
+            check(total - guest_ram < 30 << 10, "overhead %d KiB" % (total - guest_ram))
+
+
+@case("core")
+def json_outcome():
+    with scratch("json") as d:
+        with mini("--json=" + d + "/j", append="quiet", run="true", tty=False) as vm:
+            check(vm.wait(BOOT) == 0, "exit code %s" % vm.code)
+        with open(d + "/j") as f:
+            said = json.load(f)
+        print(json.dumps(said))
+        check(said.get("code", said.get("exit_code")) == 0, "no exit code in it")
