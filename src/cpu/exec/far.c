@@ -253,9 +253,9 @@ static void gate_inner(struct cpu *c, const struct cpu_segment *cs, u64 off, uns
 	struct stk old, st;
 
 	stk_current(c, &old, 0);
-	if (c->mode & MODE_LMA) {
+	if (c->mode & MODE_LMA) { /* no parameters */
 		u64 rsp = far_tss_rsp(c, dpl, 0, 0);
-		stk_new(&st, NULL, rsp, dpl, dpl & 0xfffc);
+		stk_new(&st, NULL, rsp, dpl, 0);
 	} else {
 		far_tss_stack(c, dpl, 0, &st);
 	}

@@ -184,24 +184,34 @@ static void iret_legacy(struct cpu *c, unsigned size)
 	far_return_outer(c, &cs, &ss, rip, sp);
 }
 
+/* RIP, CS, RFLAGS, RSP, SS. */
+static void frame_read(struct cpu *c, unsigned size, u64 frame[5])
+{
+	struct stk st;
+	const u64 *p = size == 8 ? tlb_read(c, c->r[R_RSP], 40) : NULL;
+
+	if (likely(p != NULL)) {
+		for (unsigned i = 0; i < 5; i++)
+			frame[i] = ld64(p + i);
+		return;
+	}
+	stk_current(c, &st, 0);
+	for (unsigned i = 0; i < 5; i++)
+		frame[i] = stk_pop(c, &st, size);
+}
+
 /* In 64-bit mode SS:RSP is always there. */
 static void iret_64(struct cpu *c, unsigned size)
 {
-	u64 rip, image, sp, change = flags_allowed(c, c->cpl, size);
+	u64 frame[5], rip, change = flags_allowed(c, c->cpl, size);
 	struct cpu_segment cs, ss;
-	struct stk st;
-	u16 sel;
 
-	stk_current(c, &st, 0);
-	rip = stk_pop(c, &st, size);
-	sel = (u16)stk_pop(c, &st, size);
-	image = stk_pop(c, &st, size);
-	sp = stk_pop(c, &st, size);
-	far_return_cs(c, sel, &cs);
-	far_return_ss(c, (u16)stk_pop(c, &st, size), &cs, &ss);
-	rip = far_check_rip(c, &cs, rip, 0);
-	flags_merge(c, image, change);
-	far_return_outer(c, &cs, &ss, rip, sp);
+	frame_read(c, size, frame);
+	far_return_cs(c, (u16)frame[1], &cs);
+	far_return_ss(c, (u16)frame[4], &cs, &ss);
+	rip = far_check_rip(c, &cs, frame[0], 0);
+	flags_merge(c, frame[2], change);
+	far_return_outer(c, &cs, &ss, rip, frame[3]);
 }
 
 /* ---- the instruction ---- */
@@ -211,7 +221,7 @@ static void iret(struct cpu *c, const struct insn *in)
 	if (unlikely(c->s.nmi_blocked)) {
 		c->s.nmi_blocked = false;
 		if (c->s.nmi_pending)
-			cpu_event(c, EV_NMI);
+			cpu_event(c, EV_NMI | EV_INTR);
 	}
 	if (likely(c->mode & MODE_64)) {
 		if (unlikely(c->rflags & FL_NT))
