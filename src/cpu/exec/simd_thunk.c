@@ -8,11 +8,11 @@
 #include "cpu/exec/simd_thunk.h"
 #include "cpu/x87_thunks.h"
 
-noreturn_fn void thunk_raise(struct cpu *c, bool mmx)
+void thunk_failed(struct cpu *c, bool mmx)
 {
 	if (mmx && x87_fsw() & X87_FSW_ES) {
 		x87_pending(c);
-		cpu_raise(c, EXC_MF);
+		return;
 	}
 	cpu_raise(c, c->s.cr4 & CR4_OSXMMEXCPT ? EXC_XM : EXC_UD);
 }
@@ -21,8 +21,8 @@ void thunk_mm_get(struct cpu *c, unsigned n, u64 *v)
 {
 	thunk_fn *stub = (thunk_fn *)(void *)(u64)(thunk_mm_store + n * T_MM_STRIDE);
 
-	if (unlikely(stub(NULL, v, NULL, NULL, NULL, NULL) < 0))
-		thunk_raise(c, true);
+	while (unlikely(stub(NULL, v, NULL, NULL, NULL, NULL) < 0))
+		thunk_failed(c, true);
 }
 
 u64 fpu_fixup(u64 rip)

@@ -70,8 +70,9 @@ extern const char thunk_fault[], thunk_fault_avx[];
 #define T_SIZE_E (-4)
 #define T_SIZE_Y (-5)
 
-/* #XM, #MF or #UD after a stub returned -1. */
-noreturn_fn void thunk_raise(struct cpu *c, bool mmx);
+/* #XM, #MF or #UD after a stub returned -1. Returns when a pending x87 error was dropped (CR0.NE = 0,
+ * see x87_pending): then the stub is to be run again. */
+void thunk_failed(struct cpu *c, bool mmx);
 
 static always_inline unsigned thunk_size(const struct insn *in, int size)
 {
@@ -145,6 +146,7 @@ static always_inline void thunk_exec(struct cpu *c, const struct insn *in, unsig
 	u64 la = 0, count;
 	unsigned n = mem ? thunk_size(in, size) : 0;
 	void *v = NULL, *w = NULL, *h = NULL, *l = NULL;
+	thunk_fn *stub;
 	int r;
 
 	if (t & T_V)
@@ -172,9 +174,13 @@ static always_inline void thunk_exec(struct cpu *c, const struct insn *in, unsig
 	} else if (t & T_E) {
 		w = (char *)c->r + in->ereg;
 	}
-	r = thunk_stub(in, t, mem)(v, w, h, l, t & T_STR ? c->s.ymm : NULL, t & T_STR ? c->r : NULL);
-	if ((t & (T_FP | T_MM)) && unlikely(r < 0))
-		thunk_raise(c, t & T_MM);
+	stub = thunk_stub(in, t, mem);
+	for (;;) {
+		r = stub(v, w, h, l, t & T_STR ? c->s.ymm : NULL, t & T_STR ? c->r : NULL);
+		if (!(t & (T_FP | T_MM)) || likely(r >= 0))
+			break;
+		thunk_failed(c, t & T_MM);
+	}
 	if (t & T_FL)
 		fl_set_status(c, (r >> 8 & 0xd5) | (r & 1) << 11);
 	if (mem && (t & T_ST) && w == buf)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* simd_native: see the header. One thread only. */
-#define _GNU_SOURCE
 #include "simd_native.h"
 
 #include <signal.h>

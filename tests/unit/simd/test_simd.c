@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -20,7 +21,7 @@
 #define MEM_SIZE 4096u
 #define ROUNDS	 60u
 
-static u8 memory[MEM_SIZE] __attribute__((aligned(4096)));
+static u8 *memory; /* under 4 GiB: linear = physical without paging */
 static struct cpu cpu;
 static u64 seed = 88172645463325252ull;
 
@@ -61,7 +62,7 @@ static unsigned pick_bit(unsigned mask)
 
 static unsigned pick_reg(bool gpr, bool mmx)
 {
-	unsigned n = rnd() & (mmx ? 7 : 15);
+	unsigned n = (unsigned)rnd() & (mmx ? 7 : 15);
 	return gpr && n == R_RSP ? R_RAX : n;
 }
 
@@ -213,6 +214,7 @@ static void interpret(struct native_state *st, const struct sample *s)
 	if (rnd() & 3) /* else the slow paths */
 		c->view->e[i].r = c->view->e[i].w = (u64)memory >> 12;
 	c->mode = MODE_64 | MODE_PE | MODE_LMA | MODE_OSFXSR | MODE_AVX | MODE_OSXSAVE | 3;
+	c->s.cr0 = CR0_PE | CR0_NE;
 	c->s.cr4 = CR4_OSXMMEXCPT;
 	c->cur = &in;
 	memcpy(c->r, st->gpr, sizeof(st->gpr));
@@ -345,6 +347,9 @@ static void every_form(bool unmask)
 {
 	unsigned failed = 0, forms = 0;
 
+	memory = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
 	native_open(fpu_fixup); /* cmocka sets its own handlers around a test */
 	for (unsigned n = 0; n < insn_form_count; n++) {
 		struct sample s = { .f = &insn_forms[n], .unmask = unmask };
