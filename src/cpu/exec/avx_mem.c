@@ -128,14 +128,14 @@ static always_inline void gather(struct cpu *c, const struct insn *in, unsigned 
 	if (in->reg == in->vvvv || in->reg == index || in->vvvv == index)
 		cpu_ud(c);
 	for (i = 0; i < n; i++) {
-		if (!elem_on(mask, size, i))
-			continue;
-		off = elem(idx, isize, i);
-		if (isize == 4)
-			off = (u64)(s64)(s32)off;
-		off = base + (off << in->scale);
-		off = mem_ld(c, elem_addr(c, in, off, size, ACC_READ), size);
-		elem_set(dest, size, i, off);
+		if (elem_on(mask, size, i)) {
+			off = elem(idx, isize, i);
+			if (isize == 4)
+				off = (u64)(s64)(s32)off;
+			off = base + (off << in->scale);
+			off = mem_ld(c, elem_addr(c, in, off, size, ACC_READ), size);
+			elem_set(dest, size, i, off);
+		}
 		elem_set(mask, size, i, 0);
 	}
 	slot_clear_above(c, in->reg, n * size);

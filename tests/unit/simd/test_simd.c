@@ -163,6 +163,8 @@ static void fill_state(struct native_state *st, const struct sample *s)
 		bool q = strstr(s->f->name, "gatherq") != NULL;
 		for (j = 0; j < 4; j++)
 			((u64 *)(void *)st->ymm[s->rm])[j] = q ? rnd() & 255 : rnd() & 0xff000000ffull;
+		if (q && !(rnd() & 3)) /* an element that faults: not canonical */
+			((u64 *)(void *)st->ymm[s->rm])[rnd() & 3] = BIT64(60);
 	}
 	for (i = 0; i < MEM_SIZE / 8; i++)
 		((u64 *)(void *)memory)[i] = lane();
