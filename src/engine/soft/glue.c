@@ -176,6 +176,21 @@ static bool is_amd(const struct cpu_model *model)
 	return cpu_model_cpuid(model, 0, 0).ebx == 0x68747541; /* "Auth" */
 }
 
+/* Fixed on every AMD model; Linux and Windows read them without a fault handler (PPR 17h, 2.1.14). */
+static int amd_msr_read(u32 msr, u64 *value)
+{
+	switch (msr) {
+	case MSR_AMD_HWCR: *value = 0x1000000; return 0; /* TscFreqSel: the TSC counts at P0 */
+	case MSR_AMD_DE_CFG: *value = 2; return 0;	 /* LFENCE serialises */
+	case MSR_AMD_NB_CFG: *value = BIT64(46); return 0; /* extended configuration by CF8 */
+	case MSR_AMD_SYSCFG:
+	case MSR_AMD_TOP_MEM:
+	case MSR_AMD_TOP_MEM2:
+	case MSR_AMD_INT_PENDING: *value = 0; return 0;
+	default: return -1;
+	}
+}
+
 static int glue_msr_read(struct cpu *c, u32 msr, u64 *value)
 {
 	struct vcpu *v = vcpu_of(c);
@@ -188,13 +203,7 @@ static int glue_msr_read(struct cpu *c, u32 msr, u64 *value)
 	case MSR_KVM_SYSTEM_TIME_OLD: *value = c->s.kvm_system_time; return 0;
 	case MSR_KVM_WALL_CLOCK:
 	case MSR_KVM_WALL_CLOCK_OLD: *value = c->s.kvm_wall_clock; return 0;
-	case MSR_AMD_HWCR:
-		*value = 0x1000000; /* TscFreqSel: the TSC counts at P0 */
-		return is_amd(c->model) ? 0 : -1;
-	case MSR_AMD_DE_CFG:
-		*value = 2; /* LFENCE serialises */
-		return is_amd(c->model) ? 0 : -1;
-	default: return -1;
+	default: return is_amd(c->model) ? amd_msr_read(msr, value) : -1;
 	}
 }
 
@@ -229,9 +238,10 @@ static int glue_msr_write(struct cpu *c, u32 msr, u64 value)
 		c->s.kvm_wall_clock = value;
 		kvm_wall_clock_write(v, value);
 		return 0;
-	case MSR_AMD_HWCR:
-	case MSR_AMD_DE_CFG: return is_amd(c->model) ? 0 : -1;
-	default: return -1;
+	default: {
+		u64 ignored;
+		return is_amd(c->model) ? amd_msr_read(msr, &ignored) : -1;
+	}
 	}
 	kvmclock_write(v);
 	v->poll_at = 0;

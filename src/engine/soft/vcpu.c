@@ -24,6 +24,7 @@
 
 /* --- INIT, SIPI, NMI --- */
 
+/* A SIPI that is pending beside it came after it: senders do not wait between the two. */
 static void take_init(struct vcpu *v)
 {
 	struct cpu *c = &v->cpu;
@@ -32,8 +33,6 @@ static void take_init(struct vcpu *v)
 	cpu_state_init(&s, v->lapic.bsp);
 	lapic_init_reset(&v->lapic);
 	cpu_load(c, &s);
-	/* INIT drops a SIPI that came before it */
-	lapic_events_take(&v->lapic, LAPIC_EVENT_SIPI);
 }
 
 /* SDM 3A 8.4.3: CS = vector << 8, IP = 0. */
