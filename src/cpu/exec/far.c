@@ -349,16 +349,14 @@ static void far_task(struct cpu *c, const struct far_call *f, struct desc *d)
 
 	if (desc_dpl(d->raw) < c->cpl || desc_dpl(d->raw) < (f->sel & 3u))
 		cpu_raise_err(c, EXC_GP, sel_error(f->sel, 0));
-	c->rip = f->next;
-	if (desc_type(d->raw) == DT_TASK) {
-		if (!desc_present(d->raw))
-			cpu_raise_err(c, EXC_NP, sel_error(f->sel, 0));
-		task_gate(c, d->raw, cause, 0, 0);
-		return;
-	}
 	if (!desc_present(d->raw))
 		cpu_raise_err(c, EXC_NP, sel_error(f->sel, 0));
-	task_switch(c, d, cause, 0, 0);
+	c->rip = f->next;
+	if (desc_type(d->raw) == DT_TASK)
+		task_gate(c, d->raw, cause, 0, 0);
+	else
+		task_switch(c, d, cause, 0, 0);
+	task_trap(c);
 }
 
 static void far_protected(struct cpu *c, const struct far_call *f)

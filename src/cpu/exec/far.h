@@ -74,5 +74,9 @@ enum task_cause { TASK_JMP, TASK_CALL, TASK_IRET };
 void task_switch(struct cpu *c, struct desc *tss, enum task_cause cause, u32 ext, u64 rf);
 /* Checks a TSS descriptor named by a task gate and switches. */
 void task_gate(struct cpu *c, u64 gate, enum task_cause cause, u32 ext, u64 rf);
+/* The #DB of a TSS with its T bit set, if one is due. */
+bool task_trapped(struct cpu *c, struct cpu_exception *x);
+/* Instructions, after everything else of the transfer: delivers it. Never raises. */
+void task_trap(struct cpu *c);
 
 #endif

@@ -225,11 +225,11 @@ static void event_task(struct cpu *c, const struct event *e, u64 gate)
 	struct stk st;
 
 	task_gate(c, gate, TASK_CALL, e->ext, e->rf);
-	if (!e->has_error)
-		return;
-	stk_current(c, &st, e->ext);
-	stk_push(c, &st, c->s.seg[S_TR].ar & 8 ? 4 : 2, e->error);
-	stk_set_sp(c, st.mask, st.sp);
+	if (e->has_error) {
+		stk_current(c, &st, e->ext);
+		stk_push(c, &st, c->s.seg[S_TR].ar & 8 ? 4 : 2, e->error);
+		stk_set_sp(c, st.mask, st.sp);
+	}
 }
 
 static void event_protected(struct cpu *c, const struct event *e)
@@ -353,14 +353,25 @@ static void shut_down(struct cpu *c)
 	cpu_event(c, EV_STOP);
 }
 
+/* Task gates can lead from one event to the next (T bits); a guest must not loop here for ever. */
+#define DELIVER_MAX 16
+
 void interp_deliver(struct cpu *c)
 {
 	struct cpu_exception x = c->exc;
+	unsigned tries = 0;
 
 	for (;;) {
+		if (tries++ == DELIVER_MAX) {
+			shut_down(c);
+			return;
+		}
 		exception_enter(c, &x);
-		if (likely(exception_try(c, &x)))
-			break;
+		if (likely(exception_try(c, &x))) {
+			if (likely(!task_trapped(c, &x)))
+				break;
+			continue;
+		}
 		if (x.vector == EXC_DF && x.kind == EXK_FAULT &&
 		    exception_class(&c->exc) != CLASS_BENIGN) {
 			shut_down(c);
@@ -392,6 +403,7 @@ static void int_soft(struct cpu *c, const struct insn *in, u8 vector)
 {
 	c->rip = cpu_next_rip(c, in);
 	far_interrupt(c, vector, true, false, 0, false);
+	task_trap(c);
 }
 
 /* INT n with CR4.VME: through the IVT of the virtual-8086 task (SDM 3B 20.3.3). */
@@ -472,5 +484,6 @@ static void int1(struct cpu *c, const struct insn *in)
 	c->rip = cpu_next_rip(c, in);
 	far_interrupt(c, EXC_DB, false, false, 0, false);
 	c->s.dr7 &= ~(u64)DR7_GD;
+	task_trap(c);
 }
 const struct insn_body x_int1 = SAME(int1);

@@ -145,6 +145,7 @@ static void iret_nested(struct cpu *c, const struct insn *in)
 		cpu_raise_err(c, EXC_NP, sel_error(link, 0));
 	c->rip = cpu_next_rip(c, in);
 	task_switch(c, &d, TASK_IRET, 0, 0);
+	task_trap(c);
 }
 
 static void iret_same(struct cpu *c, const struct stk *st, const struct cpu_segment *cs, u64 rip)

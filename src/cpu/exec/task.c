@@ -7,6 +7,7 @@
  * Not reached in long mode.
  */
 #include "cpu/flags.h"
+#include "cpu/interp.h"
 #include "cpu/mem.h"
 #include "cpu/seg.h"
 
@@ -217,10 +218,23 @@ void task_switch(struct cpu *c, struct desc *to, enum task_cause cause, u32 ext,
 	task_commit(c, &t, to, cause == TASK_CALL);
 
 	task_enter(c, &t, ext);
-	if (t.trap) {
+	if (t.trap)
 		c->dr6_pending |= DR6_BT;
-		cpu_event(c, EV_TRAP);
-	}
+}
+
+bool task_trapped(struct cpu *c, struct cpu_exception *x)
+{
+	if (likely(!(c->dr6_pending & DR6_BT)))
+		return false;
+	*x = (struct cpu_exception){.vector = EXC_DB, .kind = EXK_TRAP, .dr6 = c->dr6_pending};
+	c->dr6_pending = 0;
+	return true;
+}
+
+void task_trap(struct cpu *c)
+{
+	if (task_trapped(c, &c->exc))
+		interp_deliver(c);
 }
 
 void task_gate(struct cpu *c, u64 gate, enum task_cause cause, u32 ext, u64 rf)

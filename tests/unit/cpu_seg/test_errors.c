@@ -433,6 +433,17 @@ static void test_task_v86_ldt_trap(void **state)
 	assert_false(r->c.s.dr7 & 1);
 	assert_int_equal(get(r, (u32)r->c.r[R_RSP], 4), 0x500);
 	rig_free(r);
+
+	r = rig_protected(0); /* into a task with an error code: the #DB comes last */
+	fill_task(r, 0);
+	put(r, TSS2 + 100, 2, 1);
+	put(r, IDT + 13 * 8, 8, gate(SEL_TSS2, 0, 0x85));
+	r->c.s.idt.limit = 0x7f7;
+	STEP(r, "\xcd\xff");
+	assert_int_equal(r->c.rip, handler(1));
+	assert_int_equal(get(r, 0x7000 - 4, 4), 0xff * 8 + 2);
+	assert_int_equal(r->c.r[R_RSP], 0x7000 - 16);
+	rig_free(r);
 }
 
 static void test_task_16(void **state)
