@@ -149,6 +149,21 @@ static int console_check(const struct vm *vm)
 	return 0;
 }
 
+/* boot_open judges it exactly, but reads it first: a huge file should not be read to be refused. */
+static int initrd_check(const struct vm_config *config)
+{
+	char has[32], memory[32];
+	struct stat st;
+
+	if (!config->initrd || stat(config->initrd, &st) || !S_ISREG(st.st_mode) ||
+	    (u64)st.st_size < config->memory)
+		return 0;
+	return FAIL(-ENOSPC, "initrd: %.150s has %s but the machine has %s of memory; give it more "
+			     "with -m", config->initrd,
+		    size_text((u64)st.st_size, has, sizeof(has)),
+		    size_text(config->memory, memory, sizeof(memory)));
+}
+
 static int boot_files_open(struct vm *vm)
 {
 	const struct boot_config boot = {.kernel = vm->config->kernel,
@@ -157,7 +172,11 @@ static int boot_files_open(struct vm *vm)
 					 .model = vm->config->cpu_model,
 					 .ram = vm->config->memory,
 					 .cpus = vm->config->cpus};
+	int err;
 
+	err = initrd_check(vm->config);
+	if (err)
+		return err;
 	config_cmdline(vm->config, vm->cmdline);
 	return boot_open(&boot, &vm->boot);
 }
