@@ -61,11 +61,13 @@ depmod -b "$root" "$release"
 rm -f "$root/lib/modules/$release"/modules.*.bin
 
 # Our own small programs, static.
+mkdir -p "$OUT/native"
 for c in "$GUESTS_SRC"/mini/tools/*.c; do
 	[ -e "$c" ] || continue
 	tool=$(basename "$c" .c)
 	gcc -O2 -static -pthread -Wall -o "$root/bin/$tool" "$c"
 	strip "$root/bin/$tool"
+	cp "$root/bin/$tool" "$OUT/native/$tool" # the same program on the host, for comparison
 done
 
 # Not compressed: unpacking costs an interpreted guest more than reading.

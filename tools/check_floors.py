@@ -28,7 +28,6 @@ STATE_ALLOWED = [re.compile(p) for p in (
     r"^level(\.\d+)?$",           # host/log: how much is said
     r"^saved(\.\d+)?$",           # host/tty: the terminal's modes, for every way out
     r"^sigfpe_before$",           # engine/soft: a signal's disposition is the process's
-    r"^insn_thunk$",              # generated constant table
     r"^__(a|t|ub)san|^\.?L?__odr|^__sancov",
 )]
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* debug64: TF, breakpoints, DR6/DR7, RF, and the STI / MOV SS shadows (Intel SDM 3B, 17; 3A, 6.8). */
+/* debug64: TF, breakpoints, DR6/DR7, RF, and the STI / MOV SS shadows (Intel SDM 3B, 17; 3A, 6.8).
+ */
 #include "rt/rt.h"
 
 static volatile u64 cell[4] __attribute__((aligned(32)));
@@ -117,7 +118,8 @@ static void breakpoints(void)
 		skip("general detect", "QEMU has none");
 		write_dr7(0x400);
 	} else {
-		expect("DR7.GD: mov to dr0 is #DB", DB, 0, (void (*)(void *))(void *)write_dr0, NULL);
+		expect("DR7.GD: mov to dr0 is #DB", DB, 0, (void (*)(void *))(void *)write_dr0,
+		       NULL);
 		CHECK_EQ(read_dr6() & 0x2000, 0x2000, "DR6.BD");
 		CHECK_EQ(read_dr7() & 0x2000, 0, "GD is cleared on the way in");
 		write_dr7(0x400);

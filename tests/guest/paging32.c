@@ -8,10 +8,22 @@ static u32 *pd;
 static volatile u32 *pt;
 static u8 *frame_a;
 
-static void t_read(void *p) { asm volatile("movb (%0), %%al" ::"r"(p) : "eax", "memory"); }
-static void t_write(void *p) { asm volatile("movb $1, (%0)" ::"r"(p) : "memory"); }
-static void t_call(void *p) { asm volatile("call *%0" ::"r"(p) : "memory"); }
-static void t_cr3(void *p) { write_cr3((uword)p); }
+static void t_read(void *p)
+{
+	asm volatile("movb (%0), %%al" ::"r"(p) : "eax", "memory");
+}
+static void t_write(void *p)
+{
+	asm volatile("movb $1, (%0)" ::"r"(p) : "memory");
+}
+static void t_call(void *p)
+{
+	asm volatile("call *%0" ::"r"(p) : "memory");
+}
+static void t_cr3(void *p)
+{
+	write_cr3((uword)p);
+}
 
 static void leaf(u32 bits)
 {

@@ -1,28 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* paging64: 4-level paging: rights, A/D bits, large pages, reserved bits (Intel SDM 3A, 4.5-4.8). */
+/* paging64: 4-level paging: rights, A/D bits, large pages, reserved bits (Intel SDM 3A, 4.5-4.8).
+ */
 #include "rt/rt.h"
 
-#define VA 0x10000000000ul /* a free PML4 slot's worth of addresses */
-#define ERR_P 1u
-#define ERR_W 2u
-#define ERR_U 4u
+#define VA	 0x10000000000ul /* a free PML4 slot's worth of addresses */
+#define ERR_P	 1u
+#define ERR_W	 2u
+#define ERR_U	 4u
 #define ERR_RSVD 8u
-#define ERR_I 16u
+#define ERR_I	 16u
 
 static u8 *frame_a, *frame_b;
 static u8 code_ret[] __attribute__((aligned(64))) = {0xc3};
 
-static void t_read(void *p) { asm volatile("movb (%0), %%al" ::"r"(p) : "rax", "memory"); }
-static void t_write(void *p) { asm volatile("movb $1, (%0)" ::"r"(p) : "memory"); }
-static void t_write0(void *p) { asm volatile("lock addb $0, (%0)" ::"r"(p) : "memory"); }
-static void t_call(void *p) { asm volatile("call *%0" ::"r"(p) : "memory"); }
-static void t_stac_read(void *p) { asm volatile("stac; movb (%0), %%al; clac" ::"r"(p) : "rax"); }
+static void t_read(void *p)
+{
+	asm volatile("movb (%0), %%al" ::"r"(p) : "rax", "memory");
+}
+static void t_write(void *p)
+{
+	asm volatile("movb $1, (%0)" ::"r"(p) : "memory");
+}
+static void t_write0(void *p)
+{
+	asm volatile("lock addb $0, (%0)" ::"r"(p) : "memory");
+}
+static void t_call(void *p)
+{
+	asm volatile("call *%0" ::"r"(p) : "memory");
+}
+static void t_stac_read(void *p)
+{
+	asm volatile("stac; movb (%0), %%al; clac" ::"r"(p) : "rax");
+}
 static void t_push_user(void *p)
 {
 	asm volatile("mov %%rsp, %%rbx; mov %0, %%rsp; push %%rax; mov %%rbx, %%rsp" ::"r"(p)
 		     : "rbx", "memory");
 }
-static void t_wrss(void *p) { asm volatile("movq $1, (%0)" ::"r"(p) : "memory"); }
+static void t_wrss(void *p)
+{
+	asm volatile("movq $1, (%0)" ::"r"(p) : "memory");
+}
 
 /* Sets the leaf of VA. */
 static volatile u64 *leaf(u64 bits)
@@ -285,7 +304,10 @@ static void smep_smap(void)
 	}
 }
 
-static void t_pcid_cr3(void *v) { write_cr3((uword)v); }
+static void t_pcid_cr3(void *v)
+{
+	write_cr3((uword)v);
+}
 
 static void pcid(void)
 {

@@ -6,9 +6,9 @@
 	asm(".text; .code16; .globl " #name ", " #name "_end;" #name ":" text ";" #name            \
 	    "_end: .code32");                                                                      \
 	extern u8 name[], name##_end[]
-#define RUN(name) real_run(name, (size_t)(name##_end - name), &r)
+#define RUN(name)	 real_run(name, (size_t)(name##_end - name), &r)
 #define V86(name, flags) v86_run(name, (size_t)(name##_end - name), (flags))
-#define END "; int $0x81"
+#define END		 "; int $0x81"
 
 BLOB(b_nop, "nop" END);
 BLOB(b_add, "add %bx, %ax; adc %edx, %ecx" END);
@@ -21,7 +21,8 @@ BLOB(b_wrap, "mov $0, %sp; push %ax; mov %sp, %bx; mov $0x7000, %sp" END);
 BLOB(b_ud, "ud2" END);
 BLOB(b_div, "xor %cx, %cx; div %cx" END);
 BLOB(b_into, "mov $0x7fff, %ax; add $1, %ax; into" END);
-BLOB(b_bound, "mov $0x1000, %ax; mov %ax, %ds; movw $2, 0; movw $5, 2; mov $7, %ax; bound %ax, 0" END);
+BLOB(b_bound,
+     "mov $0x1000, %ax; mov %ax, %ds; movw $2, 0; movw $5, 2; mov $7, %ax; bound %ax, 0" END);
 BLOB(b_call, "mov $0, %ax; call 1f; add $2, %ax; jmp 2f; 1: add $5, %ax; ret; 2: nop" END);
 BLOB(b_lcall, "lcall $0x3000, $(1f - b_lcall); jmp 2f; 1: mov %cs, %bx; lret; 2: mov %cs, %cx" END);
 BLOB(b_loop, "mov $10, %cx; xor %ax, %ax; 1: inc %ax; loop 1b" END);
@@ -31,13 +32,16 @@ BLOB(b_lldt, "lldt %ax" END);
 BLOB(b_arpl, ".byte 0x63, 0xc0" END);
 BLOB(b_pushf, "pushfl; pop %eax; pushf; pop %bx" END);
 BLOB(b_unreal, "mov %cr0, %eax; mov %eax, %ebx; or $1, %al; mov %eax, %cr0; jmp 1f;"
-	       "1: mov $0x10, %cx; mov %cx, %fs; mov %ebx, %cr0; mov $0x200000, %ecx; mov %fs:(%ecx), %eax" END);
+	       "1: mov $0x10, %cx; mov %cx, %fs; mov %ebx, %cr0; mov $0x200000, %ecx; mov "
+	       "%fs:(%ecx), %eax" END);
 BLOB(b_smsw, "smsw %ax" END);
 BLOB(b_a32, "mov $0x1000, %ax; mov %ax, %ds; movl $0x5a5a, 0x20; xor %eax, %eax; mov $0x10, %ebx;"
 	    "mov (%ebx, %ebx), %eax" END);
 BLOB(b_int, "int $0x40" END);
-BLOB(b_pusha, "mov $1, %ax; mov $2, %cx; pusha; mov %sp, %bp; mov 14(%bp), %si; mov 12(%bp), %di; add $16, %sp" END);
-BLOB(b_enter, "mov $0x1234, %bp; mov %sp, %si; enter $8, $0; mov %bp, %di; sub %sp, %di; leave; sub %sp, %si" END);
+BLOB(b_pusha, "mov $1, %ax; mov $2, %cx; pusha; mov %sp, %bp; mov 14(%bp), %si; mov 12(%bp), %di; "
+	      "add $16, %sp" END);
+BLOB(b_enter, "mov $0x1234, %bp; mov %sp, %si; enter $8, $0; mov %bp, %di; sub %sp, %di; leave; "
+	      "sub %sp, %si" END);
 
 BLOB(v_cli, "cli" END);
 BLOB(v_sti, "sti" END);
@@ -47,7 +51,8 @@ BLOB(v_int3, "int3" END);
 BLOB(v_hlt, "hlt" END);
 BLOB(v_in, "in $0x80, %al" END);
 BLOB(v_lmsw, "lmsw %ax" END);
-BLOB(v_seg, "mov $0x1000, %ax; mov %ax, %ds; movw $0x7788, 0x40; mov $0x1004, %ax; mov %ax, %es; mov %es:0, %bx" END);
+BLOB(v_seg, "mov $0x1000, %ax; mov %ax, %ds; movw $0x7788, 0x40; mov $0x1004, %ax; mov %ax, %es; "
+	    "mov %es:0, %bx" END);
 BLOB(v_limit, "mov $0xffff, %bx; mov (%bx), %ax" END);
 BLOB(v_cr, "mov %cr0, %eax" END);
 BLOB(v_iret, "pushf; push %cs; push $(1f - v_iret); iret; 1: mov $0x55, %dx" END);

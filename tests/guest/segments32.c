@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* segments32: protected-mode segmentation: limits, types, privileges, LDT, call gates, task switches
- * (Intel SDM 3A, 3, 5 and 7). */
+/* segments32: protected-mode segmentation: limits, types, privileges, LDT, call gates, task
+ * switches (Intel SDM 3A, 3, 5 and 7). */
 #include "rt/rt.h"
 
 #define S0 0x80 /* the tests' selectors */
@@ -10,13 +10,34 @@
 
 static u8 area[8192] __attribute__((aligned(4096)));
 
-static void load_es(void *sel) { asm volatile("mov %0, %%es" ::"r"((u32)sel)); }
-static void load_fs(void *sel) { asm volatile("mov %0, %%fs" ::"r"((u32)sel)); }
-static void load_ss(void *sel) { asm volatile("mov %%ss, %%ebx; mov %0, %%ss; mov %%ebx, %%ss" ::"r"((u32)sel) : "ebx"); }
-static void read_fs(void *off) { asm volatile("movb %%fs:(%0), %%al" ::"r"(off) : "eax"); }
-static void read4_fs(void *off) { asm volatile("movl %%fs:(%0), %%eax" ::"r"(off) : "eax"); }
-static void write_fs(void *off) { asm volatile("movb $1, %%fs:(%0)" ::"r"(off) : "memory"); }
-static void write_cs(void *off) { asm volatile("movb $1, %%cs:(%0)" ::"r"(off) : "memory"); }
+static void load_es(void *sel)
+{
+	asm volatile("mov %0, %%es" ::"r"((u32)sel));
+}
+static void load_fs(void *sel)
+{
+	asm volatile("mov %0, %%fs" ::"r"((u32)sel));
+}
+static void load_ss(void *sel)
+{
+	asm volatile("mov %%ss, %%ebx; mov %0, %%ss; mov %%ebx, %%ss" ::"r"((u32)sel) : "ebx");
+}
+static void read_fs(void *off)
+{
+	asm volatile("movb %%fs:(%0), %%al" ::"r"(off) : "eax");
+}
+static void read4_fs(void *off)
+{
+	asm volatile("movl %%fs:(%0), %%eax" ::"r"(off) : "eax");
+}
+static void write_fs(void *off)
+{
+	asm volatile("movb $1, %%fs:(%0)" ::"r"(off) : "memory");
+}
+static void write_cs(void *off)
+{
+	asm volatile("movb $1, %%cs:(%0)" ::"r"(off) : "memory");
+}
 
 #define LOADS(name, sel, vec, err) expect(name, vec, err, load_fs, (void *)(sel))
 

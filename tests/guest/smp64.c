@@ -177,8 +177,8 @@ static void count_all(struct cpu *cpu)
 
 			do
 				asm volatile("lock cmpxchg16b %1; sete %0"
-					     : "=q"(done), "+m"(*(volatile u64(*)[2])wide), "+a"(lo),
-					       "+d"(hi)
+					     : "=q"(done), "+m"(*(volatile u64(*)[2])wide),
+					       "+a"(lo), "+d"(hi)
 					     : "b"(lo + 1), "c"(hi + 2)
 					     : "memory");
 			while (!done);
@@ -223,7 +223,10 @@ static void barrier(void)
 	}
 }
 
-static inline void store(volatile u32 *p, u32 v) { asm volatile("movl %1, %0" : "=m"(*p) : "r"(v)); }
+static inline void store(volatile u32 *p, u32 v)
+{
+	asm volatile("movl %1, %0" : "=m"(*p) : "r"(v));
+}
 static inline u32 load(volatile u32 *p)
 {
 	u32 v;
@@ -245,37 +248,46 @@ static inline u32 load(volatile u32 *p)
 	}
 static unsigned litmus_rounds;
 
-LITMUS(sb_fenced, if (cpu->index == 0) {
-	store(&x.v, 1);
-	asm volatile("mfence");
-	r[0][i] = load(&y.v);
-} else {
-	store(&y.v, 1);
-	asm volatile("lock orl $0, (%%rsp)" ::: "memory");
-	r[1][i] = load(&x.v);
-})
-LITMUS(sb_plain, if (cpu->index == 0) {
-	store(&x.v, 1);
-	r[0][i] = load(&y.v);
-} else {
-	store(&y.v, 1);
-	r[1][i] = load(&x.v);
-})
-LITMUS(mp, if (cpu->index == 0) {
-	store(&x.v, 1);
-	store(&y.v, 1);
-} else {
-	r[0][i] = load(&y.v);
-	r[1][i] = load(&x.v);
-})
-LITMUS(lb, if (cpu->index == 0) {
-	r[0][i] = load(&x.v);
-	store(&y.v, 1);
-} else {
-	r[1][i] = load(&y.v);
-	store(&x.v, 1);
-})
-LITMUS(iriw, switch (cpu->index) {
+LITMUS(
+	sb_fenced,
+	if (cpu->index == 0) {
+		store(&x.v, 1);
+		asm volatile("mfence");
+		r[0][i] = load(&y.v);
+	} else {
+		store(&y.v, 1);
+		asm volatile("lock orl $0, (%%rsp)" ::: "memory");
+		r[1][i] = load(&x.v);
+	})
+LITMUS(
+	sb_plain,
+	if (cpu->index == 0) {
+		store(&x.v, 1);
+		r[0][i] = load(&y.v);
+	} else {
+		store(&y.v, 1);
+		r[1][i] = load(&x.v);
+	})
+LITMUS(
+	mp,
+	if (cpu->index == 0) {
+		store(&x.v, 1);
+		store(&y.v, 1);
+	} else {
+		r[0][i] = load(&y.v);
+		r[1][i] = load(&x.v);
+	})
+LITMUS(
+	lb,
+	if (cpu->index == 0) {
+		r[0][i] = load(&x.v);
+		store(&y.v, 1);
+	} else {
+		r[1][i] = load(&y.v);
+		store(&x.v, 1);
+	})
+LITMUS(
+	iriw, switch (cpu->index) {
 case 0: store(&x.v, 1); break;
 case 1: store(&y.v, 1); break;
 case 2:
@@ -286,7 +298,7 @@ case 3:
 	r[2][i] = load(&y.v);
 	r[3][i] = load(&x.v);
 	break;
-})
+	})
 
 static unsigned run_litmus(unsigned n, void (*fn)(struct cpu *), bool four, u32 a, u32 b)
 {

@@ -30,9 +30,10 @@ U(t_rdfs, ".byte 0xf3, 0x48, 0x0f, 0xae, 0xc0")
 /* From CPL0 into CPL3 by the fast ways; rdi = struct with rip, rsp. */
 static void k_sysret(void *p)
 {
-	asm volatile("mov (%0), %%rcx; mov 8(%0), %%rsp; mov 16(%0), %%r11; mov %0, %%rdi; sysretq" ::
-			     "r"(p)
-		     : "rcx", "r11", "rdi", "memory");
+	asm volatile(
+		"mov (%0), %%rcx; mov 8(%0), %%rsp; mov 16(%0), %%r11; mov %0, %%rdi; sysretq" ::
+			"r"(p)
+		: "rcx", "r11", "rdi", "memory");
 }
 
 static void k_sysexit(void *p)
@@ -118,7 +119,7 @@ static void bases(void)
 	CHECK_EQ(rdmsr(MSR_GS_BASE), 0x2222, "swapgs exchanges");
 	CHECK_EQ(rdmsr(MSR_KERNEL_GS_BASE), 0x1111, "both");
 	if (cpuid(7, 0).b & 1) {
-		qemu_differs("fsgsbase is on from the start") ;
+		qemu_differs("fsgsbase is on from the start");
 		expect("rdfsbase without CR4.FSGSBASE", UD, 0, t_rdfs, NULL);
 		write_cr4(read_cr4() | CR4_FSGSBASE);
 		expect("rdfsbase with it", NO_TRAP, 0, t_rdfs, NULL);
@@ -198,8 +199,9 @@ static void t_iret_same(void *arg)
 static void t_iret_cs_null(void *arg)
 {
 	(void)arg;
-	asm volatile("mov %%rsp, %%rbx; pushq $0x10; push %%rbx; pushfq; pushq $0; pushq $0; iretq" ::
-			     : "rbx", "memory");
+	asm volatile(
+		"mov %%rsp, %%rbx; pushq $0x10; push %%rbx; pushfq; pushq $0; pushq $0; iretq" ::
+			: "rbx", "memory");
 }
 
 static void t_iret_cs_data(void *arg)
@@ -222,8 +224,7 @@ static void t_retf_outer(void *arg)
 {
 	(void)arg;
 	asm volatile("push %0; push %1; push %2; push %3; lretq" ::"r"((u64)SEL_UDATA),
-		     "r"(USER(ustack + 2048)), "r"((u64)SEL_UCODE), "r"(USER(user_note)),
-		     "D"(arg)
+		     "r"(USER(ustack + 2048)), "r"((u64)SEL_UCODE), "r"(USER(user_note)), "D"(arg)
 		     : "memory");
 }
 
@@ -280,7 +281,9 @@ static void strings(void)
 		memcpy(s, "aaaaaaab", 8);
 		asm volatile("cld; repe scasb" : "=c"(c), "=D"(d) : "0"(20ul), "1"(s), "a"('a'));
 		CHECK_EQ(c, 12, "repe scasb stops at the difference");
-		asm volatile("std; repne scasb; cld" : "=c"(c), "=D"(d) : "0"(20ul), "1"(s + 9), "a"('b'));
+		asm volatile("std; repne scasb; cld"
+			     : "=c"(c), "=D"(d)
+			     : "0"(20ul), "1"(s + 9), "a"('b'));
 		CHECK_EQ(d, (uword)s + 6, "backwards");
 		asm volatile("cld; rep stosl" : "=c"(c), "=D"(d) : "0"(0ul), "1"(s), "a"(0));
 		CHECK_EQ(*s, 'a', "a count of 0 does nothing");
@@ -288,7 +291,9 @@ static void strings(void)
 			s[i] = (u8)i;
 		asm volatile("cld; rep movsb" ::"c"(16), "S"(s), "D"(s + 1) : "memory");
 		CHECK_EQ(s[16], 0, "overlapping rep movsb repeats bytes in order");
-		asm volatile("cld; addr32 rep stosb" : "=c"(c), "=D"(d) : "0"(0x100000004ul), "1"(s), "a"(9));
+		asm volatile("cld; addr32 rep stosb"
+			     : "=c"(c), "=D"(d)
+			     : "0"(0x100000004ul), "1"(s), "a"(9));
 		CHECK_EQ(c, 0, "addr32 counts ECX");
 		CHECK_EQ(d, (uword)s + 4, "and steps EDI");
 	}

@@ -36,7 +36,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: deny UID COMMAND...\n");
 		return 3;
 	}
-	if (!getuid() && (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid))) {
+	if (!getuid() &&
+	    (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid))) {
 		perror("deny: setresuid");
 		return 3;
 	}

@@ -4,9 +4,9 @@
 
 #include "rt.h"
 
-#define COM1 0x3f8
+#define COM1		0x3f8
 #define PORT_DEBUG_EXIT 0x501
-#define PORT_PM 0x600
+#define PORT_PM		0x600
 
 struct cpu cpus[MAX_CPUS];
 static unsigned passed, failed, skipped, known;
@@ -102,8 +102,11 @@ void check(bool good, const char *name, const char *fmt, ...)
 {
 	va_list ap;
 
-	print("%s %u %s", good ? "ok" : excuse ? "known" : "not ok", passed + failed + known + 1,
-	      name);
+	print("%s %u %s",
+	      good     ? "ok"
+	      : excuse ? "known"
+		       : "not ok",
+	      passed + failed + known + 1, name);
 	if (good) {
 		passed++;
 	} else if (excuse) {
@@ -269,9 +272,8 @@ static void expect_vector(const char *name, u32 got, u32 vector, u64 error)
 		      (unsigned long long)trap->error, (unsigned long long)trap->frame.rip,
 		      (int)vector);
 	else
-		check(vector == NO_TRAP || trap->error == error, name,
-		      "error code %llx, want %llx", (unsigned long long)trap->error,
-		      (unsigned long long)error);
+		check(vector == NO_TRAP || trap->error == error, name, "error code %llx, want %llx",
+		      (unsigned long long)trap->error, (unsigned long long)error);
 }
 
 void expect(const char *name, u32 vector, u64 error, void (*fn)(void *), void *arg)

@@ -25,76 +25,75 @@ typedef int64_t s64;
 typedef unsigned long uword; /* a register's width */
 
 #define MAX_CPUS 8
-#define NO_TRAP 0xffffffffu
+#define NO_TRAP	 0xffffffffu
 #define VEC_DONE 0x81 /* software interrupt that ends a piece of borrowed code */
 
 enum { DE, DB, NMI, BP, OF, BR, UD, NM, DF, R9, TS, NP, SS, GP, PF, R15, MF, AC, MC, XM };
 
-#define CR0_PE (1u << 0)
-#define CR0_MP (1u << 1)
-#define CR0_EM (1u << 2)
-#define CR0_TS (1u << 3)
-#define CR0_NE (1u << 5)
-#define CR0_WP (1u << 16)
-#define CR0_AM (1u << 18)
-#define CR0_NW (1u << 29)
-#define CR0_CD (1u << 30)
-#define CR0_PG (1u << 31)
-#define CR4_VME (1u << 0)
-#define CR4_TSD (1u << 2)
-#define CR4_DE (1u << 3)
-#define CR4_PSE (1u << 4)
-#define CR4_PAE (1u << 5)
-#define CR4_PGE (1u << 7)
-#define CR4_PCE (1u << 8)
-#define CR4_OSFXSR (1u << 9)
-#define CR4_OSXMMEXCPT (1u << 10)
-#define CR4_UMIP (1u << 11)
-#define CR4_FSGSBASE (1u << 16)
-#define CR4_OSXSAVE (1u << 18)
-#define CR4_SMEP (1u << 20)
-#define CR4_SMAP (1u << 21)
-#define FL_CF (1u << 0)
-#define FL_ZF (1u << 6)
-#define FL_TF (1u << 8)
-#define FL_IF (1u << 9)
-#define FL_IOPL3 (3u << 12)
-#define FL_NT (1u << 14)
-#define FL_RF (1u << 16)
-#define FL_VM (1u << 17)
-#define FL_AC (1u << 18)
-#define PTE_P 1u
-#define PTE_W 2u
-#define PTE_U 4u
-#define PTE_PCD 16u
-#define PTE_A 32u
-#define PTE_D 64u
-#define PTE_PS 128u
-#define PTE_NX (1ull << 63)
-#define MSR_APICBASE 0x1b
-#define MSR_TSC_ADJUST 0x3b
-#define MSR_SYSENTER_CS 0x174
-#define MSR_SYSENTER_ESP 0x175
-#define MSR_SYSENTER_EIP 0x176
-#define MSR_TSC_DEADLINE 0x6e0
-#define MSR_EFER 0xc0000080u
-#define MSR_STAR 0xc0000081u
-#define MSR_LSTAR 0xc0000082u
-#define MSR_CSTAR 0xc0000083u
-#define MSR_SFMASK 0xc0000084u
-#define MSR_FS_BASE 0xc0000100u
-#define MSR_GS_BASE 0xc0000101u
+#define CR0_PE		   (1u << 0)
+#define CR0_MP		   (1u << 1)
+#define CR0_EM		   (1u << 2)
+#define CR0_TS		   (1u << 3)
+#define CR0_NE		   (1u << 5)
+#define CR0_WP		   (1u << 16)
+#define CR0_AM		   (1u << 18)
+#define CR0_NW		   (1u << 29)
+#define CR0_CD		   (1u << 30)
+#define CR0_PG		   (1u << 31)
+#define CR4_VME		   (1u << 0)
+#define CR4_TSD		   (1u << 2)
+#define CR4_DE		   (1u << 3)
+#define CR4_PSE		   (1u << 4)
+#define CR4_PAE		   (1u << 5)
+#define CR4_PGE		   (1u << 7)
+#define CR4_PCE		   (1u << 8)
+#define CR4_OSFXSR	   (1u << 9)
+#define CR4_OSXMMEXCPT	   (1u << 10)
+#define CR4_UMIP	   (1u << 11)
+#define CR4_FSGSBASE	   (1u << 16)
+#define CR4_OSXSAVE	   (1u << 18)
+#define CR4_SMEP	   (1u << 20)
+#define CR4_SMAP	   (1u << 21)
+#define FL_CF		   (1u << 0)
+#define FL_ZF		   (1u << 6)
+#define FL_TF		   (1u << 8)
+#define FL_IF		   (1u << 9)
+#define FL_IOPL3	   (3u << 12)
+#define FL_NT		   (1u << 14)
+#define FL_RF		   (1u << 16)
+#define FL_VM		   (1u << 17)
+#define FL_AC		   (1u << 18)
+#define PTE_P		   1u
+#define PTE_W		   2u
+#define PTE_U		   4u
+#define PTE_PCD		   16u
+#define PTE_A		   32u
+#define PTE_D		   64u
+#define PTE_PS		   128u
+#define PTE_NX		   (1ull << 63)
+#define MSR_APICBASE	   0x1b
+#define MSR_TSC_ADJUST	   0x3b
+#define MSR_SYSENTER_CS	   0x174
+#define MSR_SYSENTER_ESP   0x175
+#define MSR_SYSENTER_EIP   0x176
+#define MSR_TSC_DEADLINE   0x6e0
+#define MSR_EFER	   0xc0000080u
+#define MSR_STAR	   0xc0000081u
+#define MSR_LSTAR	   0xc0000082u
+#define MSR_CSTAR	   0xc0000083u
+#define MSR_SFMASK	   0xc0000084u
+#define MSR_FS_BASE	   0xc0000100u
+#define MSR_GS_BASE	   0xc0000101u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
-#define EFER_SCE 1u
-#define EFER_LME (1u << 8)
-#define EFER_NXE (1u << 11)
+#define EFER_SCE	   1u
+#define EFER_LME	   (1u << 8)
+#define EFER_NXE	   (1u << 11)
 
 /* --- console, checks ------------------------------------------------------------------------ */
 
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* One test's verdict. The name says what is promised, `fmt` what was seen instead. */
-void check(bool good, const char *name, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+void check(bool good, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void skip(const char *name, const char *why);
 /* The next check may fail on QEMU TCG: a known difference of QEMU's, for this reason. */
 void qemu_differs(const char *why);
@@ -167,17 +166,17 @@ void expect_user(const char *name, u32 vector, u64 error, void (*fn)(void *), vo
 
 /* --- descriptors ---------------------------------------------------------------------------- */
 
-#define SEL_CODE 0x08
-#define SEL_DATA 0x10
-#define SEL_CODE32 0x18
-#define SEL_UCODE32 0x23
-#define SEL_UDATA 0x2b
-#define SEL_UCODE 0x33
+#define SEL_CODE     0x08
+#define SEL_DATA     0x10
+#define SEL_CODE32   0x18
+#define SEL_UCODE32  0x23
+#define SEL_UDATA    0x2b
+#define SEL_UCODE    0x33
 #define SEL_SYSENTER 0x40 /* code, data, user code32, user data, user code64, user data */
-#define SEL_FREE 0x80	  /* the tests' own, up to SEL_FREE_END */
+#define SEL_FREE     0x80 /* the tests' own, up to SEL_FREE_END */
 #define SEL_FREE_END 0x1f0
-#define SEL_TSS(n) (0x200 + 16 * (n))
-#define GDT_ENTRIES 128
+#define SEL_TSS(n)   (0x200 + 16 * (n))
+#define GDT_ENTRIES  128
 
 extern u64 gdt[GDT_ENTRIES];
 /* access: P, DPL, S, type; flags: G, D/B, L, AVL as bits 3..0 */
@@ -276,9 +275,18 @@ DEFINE_DR(3)
 DEFINE_DR(6)
 DEFINE_DR(7)
 
-static inline void outb(u16 port, u8 v) { asm volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
-static inline void outw(u16 port, u16 v) { asm volatile("outw %0, %1" ::"a"(v), "Nd"(port)); }
-static inline void outl(u16 port, u32 v) { asm volatile("outl %0, %1" ::"a"(v), "Nd"(port)); }
+static inline void outb(u16 port, u8 v)
+{
+	asm volatile("outb %0, %1" ::"a"(v), "Nd"(port));
+}
+static inline void outw(u16 port, u16 v)
+{
+	asm volatile("outw %0, %1" ::"a"(v), "Nd"(port));
+}
+static inline void outl(u16 port, u32 v)
+{
+	asm volatile("outl %0, %1" ::"a"(v), "Nd"(port));
+}
 static inline u8 inb(u16 port)
 {
 	u8 v;
@@ -322,10 +330,22 @@ static inline uword read_flags(void)
 	asm volatile("pushf; pop %0" : "=r"(v)::"memory");
 	return v;
 }
-static inline void invlpg(uword va) { asm volatile("invlpg (%0)" ::"r"(va) : "memory"); }
-static inline void sti(void) { asm volatile("sti" ::: "memory"); }
-static inline void cli(void) { asm volatile("cli" ::: "memory"); }
-static inline void pause(void) { asm volatile("pause" ::: "memory"); }
+static inline void invlpg(uword va)
+{
+	asm volatile("invlpg (%0)" ::"r"(va) : "memory");
+}
+static inline void sti(void)
+{
+	asm volatile("sti" ::: "memory");
+}
+static inline void cli(void)
+{
+	asm volatile("cli" ::: "memory");
+}
+static inline void pause(void)
+{
+	asm volatile("pause" ::: "memory");
+}
 
 /* --- time, APIC, other CPUs ----------------------------------------------------------------- */
 
@@ -335,22 +355,22 @@ void delay_us(u32 us);
 u32 apic_read(u32 reg);
 void apic_write(u32 reg, u32 value);
 void apic_enable(void);
-#define APIC_ID 0x20
-#define APIC_TPR 0x80
-#define APIC_PPR 0xa0
-#define APIC_EOI 0xb0
-#define APIC_LDR 0xd0
-#define APIC_DFR 0xe0
-#define APIC_SVR 0xf0
-#define APIC_ISR 0x100
-#define APIC_IRR 0x200
-#define APIC_ESR 0x280
-#define APIC_ICR 0x300
-#define APIC_ICR2 0x310
-#define APIC_LVTT 0x320
+#define APIC_ID	   0x20
+#define APIC_TPR   0x80
+#define APIC_PPR   0xa0
+#define APIC_EOI   0xb0
+#define APIC_LDR   0xd0
+#define APIC_DFR   0xe0
+#define APIC_SVR   0xf0
+#define APIC_ISR   0x100
+#define APIC_IRR   0x200
+#define APIC_ESR   0x280
+#define APIC_ICR   0x300
+#define APIC_ICR2  0x310
+#define APIC_LVTT  0x320
 #define APIC_TMICT 0x380
 #define APIC_TMCCT 0x390
-#define APIC_TDCR 0x3e0
+#define APIC_TDCR  0x3e0
 /* Interrupt command to one CPU (flags: delivery mode etc. as in the ICR's low word). */
 void apic_ipi(u32 apic_id, u32 low);
 

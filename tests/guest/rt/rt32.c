@@ -4,11 +4,11 @@
 
 u64 gdt[GDT_ENTRIES] __attribute__((aligned(16))) = {
 	0,
-	0x00cf9b000000ffff, /* 08 code32 */
-	0x00cf93000000ffff, /* 10 data */
-	0x00cf9b000000ffff, /* 18 code32 */
-	0x00cffb000000ffff, /* 20 user code32 */
-	0x00cff3000000ffff, /* 28 user data */
+	0x00cf9b000000ffff,		  /* 08 code32 */
+	0x00cf93000000ffff,		  /* 10 data */
+	0x00cf9b000000ffff,		  /* 18 code32 */
+	0x00cffb000000ffff,		  /* 20 user code32 */
+	0x00cff3000000ffff,		  /* 28 user data */
 	[0x1e0 / 8] = 0x00009b000000ffff, /* 16-bit code and data on the way to real mode */
 	[0x1e8 / 8] = 0x000093000000ffff,
 };
@@ -38,8 +38,7 @@ void idt_gate(u8 vector, void *handler, u16 selector, u8 type, u8 ist)
 	u32 p = (u32)handler;
 
 	(void)ist;
-	idt[vector] = (p & 0xffff) | (u32)selector << 16 | (u64)type << 40 |
-		      (u64)(p >> 16) << 48;
+	idt[vector] = (p & 0xffff) | (u32)selector << 16 | (u64)type << 40 | (u64)(p >> 16) << 48;
 }
 
 void idt_default(u8 vector)

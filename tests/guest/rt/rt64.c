@@ -53,15 +53,18 @@ void idt_gate(u8 vector, void *handler, u16 selector, u8 type, u8 ist)
 {
 	u64 p = (u64)handler;
 
-	idt[vector] = (struct gate64){(u16)p, selector, ist, type, (u16)(p >> 16),
-				      (u32)(p >> 32), 0};
+	idt[vector] =
+		(struct gate64){(u16)p, selector, ist, type, (u16)(p >> 16), (u32)(p >> 32), 0};
 }
 
 void idt_default(u8 vector)
 {
 	u8 type = vector == BP || vector == OF || vector == VEC_DONE ? 0xee : 0x8e;
 
-	idt_gate(vector, idt_stub(vector), SEL_CODE, type, vector == DF ? 1 : vector == NMI ? 2 : 0);
+	idt_gate(vector, idt_stub(vector), SEL_CODE, type,
+		 vector == DF	 ? 1
+		 : vector == NMI ? 2
+				 : 0);
 }
 
 void gdt_load(void)
@@ -108,7 +111,7 @@ u32 user_run_sel(u16 cs, u16 ss, void *code, uword arg, u64 rflags)
 
 	*sp = (u64)user_exit + (user ? USER_BASE : 0);
 	go = (struct go){(u64)code + (user ? USER_BASE : 0), cs, rflags,
-			 (u64)sp + (user ? USER_BASE : 0), ss, arg};
+			 (u64)sp + (user ? USER_BASE : 0),   ss, arg};
 	return try_run(user_go, &go);
 }
 
