@@ -164,7 +164,7 @@ def check_state(build, errors):
 def constant_or_tls(obj, name):
     """Constant tables with pointers lie in .data.rel.ro, a thread's own in .tdata and .tbss."""
     out = subprocess.run(["objdump", "-t", obj], stdout=subprocess.PIPE).stdout.decode()
-    found = re.search(r"\s(\.t(data|bss)|\.data\.rel\.ro\S*)\s+\S+\s+%s$" % re.escape(name), out,
+    found = re.search(r"\s(\.t(data|bss)|\.data\.rel\.ro\S*)\s+\S+\s+(\.hidden\s+)?%s$" % re.escape(name), out,
                     re.M)
     return bool(found)
 
