@@ -460,7 +460,7 @@ static void xgetbv(struct cpu *c, const struct insn *in unused_arg)
 	c->r[R_RDX] = v >> 32;
 }
 
-static void xsetbv(struct cpu *c, const struct insn *in unused_arg)
+static void xsetbv(struct cpu *c, const struct insn *in)
 {
 	u64 v = edx_eax(c);
 
@@ -471,6 +471,7 @@ static void xsetbv(struct cpu *c, const struct insn *in unused_arg)
 		cpu_gp0(c);
 	c->s.xcr0 = v;
 	cpu_update_mode(c);
+	c->rip = cpu_next_rip(c, in);
 }
 
 BODY_ONE(ldmxcsr, ldmxcsr)
