@@ -30,7 +30,7 @@ run: deps-run build
 
 guests: deps-test
 	@guests/mini.sh >/dev/null
-	@guests/debian.sh >/dev/null
+	@guests/debian-cloud.sh >/dev/null
 
 CTEST = HOLM_BUILD=$(abspath $(BUILD)) ctest --test-dir $(BUILD) --output-on-failure --no-tests=error
 
@@ -74,17 +74,16 @@ check: deps-test
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
 	@/usr/bin/python3 tools/check_floors.py --build $(BUILD)
 	@git ls-files -co --exclude-standard '*.c' '*.h' | grep -v '^src/spec/.*gen' | \
-	xargs clang-format --dry-run -Werror && echo "format: fine"
+	xargs clang-format --dry-run -Werror && \
+	echo "format: fine"
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 install: all
-	install -D -m 755 $(HOLM) $(DESTDIR)$(PREFIX)/bin/holm
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix $(PREFIX)
 	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/holm/LICENSE
 	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/holm/README.md
-	@[ ! -f docs/man/holm.1 ] || \
-	install -D -m 644 docs/man/holm.1 $(DESTDIR)$(PREFIX)/share/man/man1/holm.1
 
 clean:
 	rm -rf build

@@ -57,6 +57,7 @@ for m in $MORE_MODULES; do
 done
 cp "$kernel/lib/modules/$release/modules.builtin" "$kernel/lib/modules/$release/modules.order" \
 	"$root/lib/modules/$release/"
+cp "$kernel/lib/modules/$release/modules.builtin.modinfo" "$root/lib/modules/$release/"
 depmod -b "$root" "$release"
 rm -f "$root/lib/modules/$release"/modules.*.bin
 
