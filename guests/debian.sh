@@ -33,6 +33,7 @@ set -- --variant=minbase --include="$(echo $PACKAGES | tr ' ' ',')" --quiet \
 mode=$([ "$(id -u)" = 0 ] && echo root || echo unshare)
 helper=$([ "$mode" = root ] || echo "mmdebstrap --unshare-helper")
 root=$OUT/root
+[ "$mode" = root ] || chmod 777 "$OUT" # the namespace's root is another user
 trap '$helper rm -rf "$root"; rm -rf "$OUT"' EXIT
 echo "$list" | mmdebstrap --mode="$mode" --format=directory "$@" bookworm "$root" - >&2 ||
 	die "mmdebstrap failed (mode $mode)"
@@ -44,7 +45,10 @@ for flavour in amd64 cloud-amd64; do
 	$helper cat "$root/boot/initrd.img-${kernel##*/vmlinuz-}" >"$OUT/initrd$suffix"
 done
 truncate -s "$SIZE" "$OUT/root.img"
+[ "$mode" = root ] || chmod 666 "$OUT/root.img"
 $helper mke2fs -q -t ext4 -L root -E root_owner=0:0,lazy_itable_init=1 -d "$root" "$OUT/root.img" >&2
 $helper rm -rf "$root"
+chmod 755 "$OUT"
+chmod 644 "$OUT/root.img"
 echo "root=/dev/vda rw" >"$OUT/cmdline"
 guest_done
