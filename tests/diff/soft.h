@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * soft: cases in the interpreter.
+ */
+#ifndef DIFF_SOFT_H
+#define DIFF_SOFT_H
+
+#include "case.h"
+
+struct soft {
+	struct cpu *cpu[DM_COUNT];
+	struct cpu_model model;
+	u8 *data, *pattern, *code, *tables;
+	u16 form;	  /* the form last decoded, 0xffff: none */
+	struct insn insn; /* and its instruction */
+};
+
+/* 0 or -1 (message printed). */
+int soft_open(struct soft *s, bool has_fs);
+void soft_run(struct soft *s, const struct diff_case *k, struct diff_result *out);
+void soft_close(struct soft *s);
+
+/* Decodes the case's instruction; INSN_*. */
+int soft_decode(const struct soft *s, const struct diff_case *k, struct insn *in);
+
+#endif
