@@ -105,8 +105,7 @@ const size_t exit_count = ARRAY_LEN(exit_table);
 const struct option_row *option_by_flag(const char *flag, size_t len)
 {
 	for (size_t i = 0; i < option_count; i++)
-		if (strlen(option_table[i].flag) == len &&
-		    !memcmp(option_table[i].flag, flag, len))
+		if (strlen(option_table[i].flag) == len && !memcmp(option_table[i].flag, flag, len))
 			return &option_table[i];
 	return NULL;
 }
@@ -240,7 +239,8 @@ static int args_short(struct cli_args *args, enum verb verb, const char *text)
 		option = option_by_letter(*text);
 		name[1] = *text;
 		if (!option || !(option->verbs & (1u << verb)))
-			return FAIL(-EINVAL, "unknown flag -%c; 'holm %s --help' lists the known ones",
+			return FAIL(-EINVAL,
+				    "unknown flag -%c; 'holm %s --help' lists the known ones",
 				    *text, verb_table[verb].name);
 		given = &args->given[args->count++];
 		given->option = option;
@@ -338,7 +338,8 @@ char *cli_name_path(const char *name)
 	int len;
 
 	if (!*name || *name == '.' || strchr(name, '/')) {
-		FAIL(-EINVAL, "'%.64s' is not a machine's name; give a file by -f %.64s", name, name);
+		FAIL(-EINVAL, "'%.64s' is not a machine's name; give a file by -f %.64s", name,
+		     name);
 		return NULL;
 	}
 	if (base && base[0] == '/')
@@ -346,8 +347,10 @@ char *cli_name_path(const char *name)
 	else if (home && *home)
 		len = asprintf(&path, "%s/.config/holm/%s.yaml", home, name);
 	else {
-		FAIL(-EINVAL, "neither XDG_CONFIG_HOME nor HOME is set, so '%.64s' cannot be "
-			      "looked up; give a file by -f", name);
+		FAIL(-EINVAL,
+		     "neither XDG_CONFIG_HOME nor HOME is set, so '%.64s' cannot be "
+		     "looked up; give a file by -f",
+		     name);
 		return NULL;
 	}
 	if (len < 0) {

@@ -65,8 +65,8 @@ static int name_check(const char *value)
 			      (*p >= '0' && *p <= '9');
 
 		if (!letter && !strchr("-_.", *p))
-			return FAIL(-EINVAL, "'%.64s' is not a name; use letters, digits, - _ and .",
-				    value);
+			return FAIL(-EINVAL,
+				    "'%.64s' is not a name; use letters, digits, - _ and .", value);
 	}
 	return 0;
 }
@@ -88,9 +88,9 @@ int config_open(struct vm_config *config)
 
 void config_close(struct vm_config *config)
 {
-	char **text[] = {&config->name,	  &config->machine, &config->cpu_model,
-			 &config->engine, &config->kernel,  &config->engine_options,
-			 &config->initrd, &config->cmdline, &config->append,
+	char **text[] = {&config->name,	       &config->machine, &config->cpu_model,
+			 &config->engine,      &config->kernel,	 &config->engine_options,
+			 &config->initrd,      &config->cmdline, &config->append,
 			 &config->console_path};
 
 	for (size_t i = 0; i < ARRAY_LEN(text); i++)
@@ -305,7 +305,8 @@ static const char *cmdline_base(const struct vm_config *config)
 
 int config_check(const struct vm_config *config)
 {
-	size_t len = strlen(cmdline_base(config)) + (config->append ? strlen(config->append) + 1 : 0);
+	size_t len =
+		strlen(cmdline_base(config)) + (config->append ? strlen(config->append) + 1 : 0);
 
 	if (!config->kernel)
 		return FAIL(-EINVAL, "no kernel is named; give --kernel FILE, or a VM file with a "

@@ -36,11 +36,11 @@ struct config_disk {
 };
 
 struct vm_config {
-	char *name;	/* never NULL after config_open */
-	char *machine;	/* MACHINE_NAME */
+	char *name;    /* never NULL after config_open */
+	char *machine; /* MACHINE_NAME */
 	char *cpu_model;
 	u32 cpus;
-	u64 memory; /* bytes, whole MiB */
+	u64 memory;	      /* bytes, whole MiB */
 	char *engine;	      /* NULL: the best that works */
 	char *engine_options; /* after the comma, or NULL */
 	char *kernel;

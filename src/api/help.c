@@ -70,11 +70,13 @@ static void help_option(FILE *out, const struct option_row *option)
 
 void help_write(FILE *out)
 {
-	fprintf(out, "Holm runs virtual machines.\n\nUsage: holm VERB [FLAG]... [OPERAND]\n\nVerbs:\n");
+	fprintf(out,
+		"Holm runs virtual machines.\n\nUsage: holm VERB [FLAG]... [OPERAND]\n\nVerbs:\n");
 	for (unsigned i = 0; i < VERB_COUNT; i++)
 		fprintf(out, "  %-8s %-8s  %s\n", verb_table[i].name, verb_table[i].operands,
 			verb_table[i].summary);
-	fprintf(out, "\n%s\n'holm VERB --help' lists a verb's flags; see also holm(1), holm-vm(5).\n",
+	fprintf(out,
+		"\n%s\n'holm VERB --help' lists a verb's flags; see also holm(1), holm-vm(5).\n",
 		help_examples);
 }
 
@@ -89,9 +91,11 @@ void help_write_verb(FILE *out, enum verb verb)
 			help_option(out, &option_table[i]);
 	if (verb != VERB_RUN)
 		return;
-	fprintf(out, "\nNAME stands for $XDG_CONFIG_HOME/holm/NAME.yaml (~/.config/holm/NAME.yaml).\n"
-		     "Signals: SIGTERM, SIGINT and SIGHUP press the power button; a second one ends "
-		     "the machine.\n\n%s\nExit codes:\n", help_examples);
+	fprintf(out,
+		"\nNAME stands for $XDG_CONFIG_HOME/holm/NAME.yaml (~/.config/holm/NAME.yaml).\n"
+		"Signals: SIGTERM, SIGINT and SIGHUP press the power button; a second one ends "
+		"the machine.\n\n%s\nExit codes:\n",
+		help_examples);
 	for (size_t i = 0; i < exit_count; i++) {
 		int at = fprintf(out, "  %3d  %s", exit_table[i].code, exit_table[i].name);
 
@@ -138,8 +142,8 @@ static void roff_flag(FILE *out, const struct option_row *option)
 
 static const char *kind_name(enum option_kind kind)
 {
-	static const char *const name[] = {"", "text", "file", "number", "size", "true or false",
-					   "list"};
+	static const char *const name[] = {"",	   "text",	    "file", "number",
+					   "size", "true or false", "list"};
 
 	return name[kind];
 }

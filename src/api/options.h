@@ -57,11 +57,11 @@ struct cli;
 struct vm_config;
 
 struct option_row {
-	unsigned verbs;	 /* enum verb_bit */
+	unsigned verbs;	  /* enum verb_bit */
 	const char *flag; /* without the dashes */
-	char letter;	 /* 0: none */
-	const char *arg; /* NULL: takes none */
-	const char *key; /* in the VM file; NULL: not there */
+	char letter;	  /* 0: none */
+	const char *arg;  /* NULL: takes none */
+	const char *key;  /* in the VM file; NULL: not there */
 	enum option_kind kind;
 	int (*set)(struct vm_config *config, const char *value, const char *dir);
 	int (*set_cli)(struct cli *cli, const char *value);

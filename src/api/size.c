@@ -56,11 +56,12 @@ int size_parse(const char *text, u64 *out)
 	if (err)
 		return FAIL(-EINVAL, "'%.40s' is not a size; write 512M or 2G", text);
 	if (!*p)
-		return FAIL(-EINVAL, "'%.40s' has no unit; write %.20sM or %.20sG", text, text, text);
+		return FAIL(-EINVAL, "'%.40s' has no unit; write %.20sM or %.20sG", text, text,
+			    text);
 	shift = unit_shift(p);
 	if (shift < 0)
-		return FAIL(-EINVAL, "'%.40s' is not a size; the units are K, M, G and T, as in 512M",
-			    text);
+		return FAIL(-EINVAL,
+			    "'%.40s' is not a size; the units are K, M, G and T, as in 512M", text);
 	if (v > (u64)INT64_MAX >> shift)
 		return FAIL(-ERANGE, "'%.40s' is too large a size", text);
 	*out = v << shift;
@@ -74,7 +75,8 @@ int count_parse(const char *text, u32 min, u32 max, u32 *out)
 	int err = digits_parse(&p, &v);
 
 	if (err == -EINVAL || *p)
-		return FAIL(-EINVAL, "'%.40s' is not a whole number; write %u to %u", text, min, max);
+		return FAIL(-EINVAL, "'%.40s' is not a whole number; write %u to %u", text, min,
+			    max);
 	if (err || v < min || v > max)
 		return FAIL(-ERANGE, "'%.40s' is out of range; it can be %u to %u", text, min, max);
 	*out = (u32)v;

@@ -45,10 +45,8 @@ static const char *node_text(const yaml_node_t *node)
 static const char *node_what(const yaml_node_t *node)
 {
 	switch (node->type) {
-	case YAML_SEQUENCE_NODE:
-		return "a list";
-	case YAML_MAPPING_NODE:
-		return "a mapping";
+	case YAML_SEQUENCE_NODE: return "a list";
+	case YAML_MAPPING_NODE: return "a mapping";
 	default:
 		return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? "a plain value"
 									  : "a quoted text";
@@ -58,18 +56,12 @@ static const char *node_what(const yaml_node_t *node)
 static const char *kind_what(enum option_kind kind)
 {
 	switch (kind) {
-	case OPTION_COUNT:
-		return "a number";
-	case OPTION_BOOL:
-		return "true or false";
-	case OPTION_SIZE:
-		return "a size such as 512M";
-	case OPTION_PATH:
-		return "a file name";
-	case OPTION_LIST:
-		return "a list";
-	default:
-		return "a text";
+	case OPTION_COUNT: return "a number";
+	case OPTION_BOOL: return "true or false";
+	case OPTION_SIZE: return "a size such as 512M";
+	case OPTION_PATH: return "a file name";
+	case OPTION_LIST: return "a list";
+	default: return "a text";
 	}
 }
 
@@ -85,8 +77,8 @@ static int fail_at(const struct vmfile *file, const yaml_node_t *node, const cha
 static int fail_kind(const struct vmfile *file, const yaml_node_t *node, const char *key,
 		     const char *wants)
 {
-	return FAIL(-EINVAL, "%.200s:%u: %s: expects %s, found %s", file->path, node_line(node), key,
-		    wants, node_what(node));
+	return FAIL(-EINVAL, "%.200s:%u: %s: expects %s, found %s", file->path, node_line(node),
+		    key, wants, node_what(node));
 }
 
 static bool scalar_is_plain(const yaml_node_t *node)
@@ -105,8 +97,8 @@ static int scalar_check(const struct vmfile *file, const yaml_node_t *node, cons
 	if (strlen(node_text(node)) != node->data.scalar.length)
 		return FAIL(-EINVAL, "%.200s:%u: %s: a NUL byte cannot be here", file->path,
 			    node_line(node), key);
-	if (scalar_is_plain(node) &&
-	    (!*node_text(node) || !strcmp(node_text(node), "~") || !strcmp(node_text(node), "null")))
+	if (scalar_is_plain(node) && (!*node_text(node) || !strcmp(node_text(node), "~") ||
+				      !strcmp(node_text(node), "null")))
 		return FAIL(-EINVAL, "%.200s:%u: %s: has no value; give one or remove the line",
 			    file->path, node_line(node), key);
 	return 0;
@@ -166,10 +158,14 @@ static int disk_pair(struct vmfile *file, const struct pair *pair, const char **
 	int err;
 
 	if (!is_file && !is_serial && strcmp(pair->key, "readonly"))
-		return FAIL(-EINVAL, "%.200s:%u: unknown key '%.40s'; a disk has file, readonly, "
-				     "serial", file->path, node_line(pair->key_node), pair->key);
+		return FAIL(-EINVAL,
+			    "%.200s:%u: unknown key '%.40s'; a disk has file, readonly, "
+			    "serial",
+			    file->path, node_line(pair->key_node), pair->key);
 	err = scalar_check(file, pair->value, pair->key,
-			   is_file ? OPTION_PATH : is_serial ? OPTION_TEXT : OPTION_BOOL);
+			   is_file     ? OPTION_PATH
+			   : is_serial ? OPTION_TEXT
+				       : OPTION_BOOL);
 	if (err)
 		return err;
 	if (is_file)
@@ -253,7 +249,8 @@ static int machine_load(struct vmfile *file)
 	int err = 0;
 
 	if (!root)
-		return FAIL(-EINVAL, "%.200s: the file is empty; it needs at least a 'kernel:' line",
+		return FAIL(-EINVAL,
+			    "%.200s: the file is empty; it needs at least a 'kernel:' line",
 			    file->path);
 	if (root->type != YAML_MAPPING_NODE)
 		return FAIL(-EINVAL, "%.200s:%u: a VM file holds 'key: value' lines, found %s",

@@ -21,7 +21,7 @@
 #include "lib/bits.h"
 
 #define BUS_REGIONS_MAX 512
-#define BUS_CELLS 64
+#define BUS_CELLS	64
 
 /* ---- types ------------------------------------------------------------------------------- */
 
@@ -49,11 +49,11 @@ struct bus_cell {
 
 /* Beside the two spaces of enum bus_space: the dword_only regions. */
 #define BUS_MAP_DWORD 2
-#define BUS_MAPS 3
+#define BUS_MAPS      3
 
 struct bus {
 	struct bus_map map[BUS_MAPS];
-	pthread_mutex_t lock;  /* writers */
+	pthread_mutex_t lock;	   /* writers */
 	pthread_mutex_t wait_lock; /* one remover waits at a time */
 	u32 parity;
 	u32 cells_given;
@@ -271,8 +271,7 @@ int bus_add(struct bus *bus, enum bus_space space, struct bus_region *region)
 	for (u32 i = 0; i < table->count && !rc; i++)
 		if (add.base <= table->entry[i].last && add.last >= table->entry[i].base)
 			rc = FAIL(-EEXIST, "bus: %s at %#llx overlaps %s", region->name,
-				  (unsigned long long)region->base,
-				  table->entry[i].region->name);
+				  (unsigned long long)region->base, table->entry[i].region->name);
 	if (!rc) {
 		bus_publish(map, BUS_REGIONS_MAX, &add);
 		region->added = true;

@@ -22,12 +22,12 @@
 
 #include "host/fail.h"
 
-#define CPUID_MAX_HYPERVISOR 0x40000000u
-#define CPUID_HYPERVISOR_TIMING 0x40000010u /* EAX: virtual TSC frequency in kHz */
-#define CPUID_MAX_EXTENDED 0x80000000u
-#define CPUID_POWER 0x80000007u
-#define CPUID_POWER_INVARIANT_TSC 0x100u /* EDX */
-#define CPUID_TSC 0x15u
+#define CPUID_MAX_HYPERVISOR	      0x40000000u
+#define CPUID_HYPERVISOR_TIMING	      0x40000010u /* EAX: virtual TSC frequency in kHz */
+#define CPUID_MAX_EXTENDED	      0x80000000u
+#define CPUID_POWER		      0x80000007u
+#define CPUID_POWER_INVARIANT_TSC     0x100u /* EDX */
+#define CPUID_TSC		      0x15u
 #define CPUID_FEATURES_ECX_HYPERVISOR 0x80000000u
 
 #define CLOCK_MEASURE_NS 11000000ull

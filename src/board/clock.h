@@ -25,9 +25,9 @@ struct clock {
 	bool paused;
 	s64 epoch_ns; /* CLOCK_REALTIME ns minus guest ns, at open: what RTC and kvmclock show */
 	struct loop *loop;
-	u64 base_guest_tsc; /* guest TSC at base_tsc */
-	bool use_tsc;	    /* the host's TSC is invariant: guest time follows it */
-	u32 seq;	    /* odd while pause/resume rewrites the bases */
+	u64 base_guest_tsc;	    /* guest TSC at base_tsc */
+	bool use_tsc;		    /* the host's TSC is invariant: guest time follows it */
+	u32 seq;		    /* odd while pause/resume rewrites the bases */
 	pthread_mutex_t lock;	    /* timers, pause/resume */
 	struct clock_timer *timers; /* armed ones */
 };

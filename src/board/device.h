@@ -21,10 +21,10 @@
 
 /* What the guest asked of the whole machine; `code` means what the cause says. */
 enum board_request {
-	BOARD_POWEROFF,	   /* ACPI S5, or the agreed port */
-	BOARD_RESET,	   /* 0xCF9, i8042, FADT RESET_REG, triple fault by policy of vm/ */
-	BOARD_PANIC,	   /* pvpanic */
-	BOARD_DEBUG_EXIT,  /* isa-debug-exit; code = value written */
+	BOARD_POWEROFF,	  /* ACPI S5, or the agreed port */
+	BOARD_RESET,	  /* 0xCF9, i8042, FADT RESET_REG, triple fault by policy of vm/ */
+	BOARD_PANIC,	  /* pvpanic */
+	BOARD_DEBUG_EXIT, /* isa-debug-exit; code = value written */
 };
 
 struct board {

@@ -17,7 +17,7 @@
 #include "lib/types.h"
 
 #define RAM_SLOTS_MAX 32
-#define RAM_PAGE 4096u
+#define RAM_PAGE      4096u
 
 enum ram_kind { RAM_KIND_RAM, RAM_KIND_ROM };
 
@@ -59,7 +59,8 @@ const struct ram_slot *ram_find(const struct ram *ram, gpa_t gpa);
  * writers use the calls below so that the engine hears of it. */
 const void *ram_ptr(const struct ram *ram, gpa_t gpa, u64 len);
 
-/* Copies; 0 or -EFAULT when any byte is outside RAM (or a write hits ROM). Nothing is copied then. */
+/* Copies; 0 or -EFAULT when any byte is outside RAM (or a write hits ROM). Nothing is copied then.
+ */
 int ram_read(const struct ram *ram, gpa_t gpa, void *buf, u64 len);
 int ram_write(struct ram *ram, gpa_t gpa, const void *buf, u64 len);
 

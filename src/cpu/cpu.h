@@ -58,7 +58,7 @@ struct itlb_entry {
 #define EV_SIPI	  0x10u
 #define EV_KICK	  0x20u /* leave vcpu_run */
 #define EV_TIMER  0x40u
-#define EV_FLUSH  0x80u /* another vCPU decoded code: drop write tags */
+#define EV_FLUSH  0x80u	 /* another vCPU decoded code: drop write tags */
 #define EV_SHADOW 0x100u /* own: STI / MOV SS: one instruction without events */
 #define EV_TRAP	  0x200u /* own: TF or breakpoint #DB pending after an instruction */
 #define EV_WORLD  0x800u /* another vCPU wants the world to stand still */
@@ -77,7 +77,8 @@ struct cpu_ops {
 	void (*io_write)(struct cpu *c, u16 port, unsigned size, u32 value);
 	/* A store hit a page that PAGE_CODE was reported for. Called after the store. */
 	void (*slow_write)(struct cpu *c, gpa_t gpa, unsigned size);
-	/* MSRs the engine owns (APIC, TSC, TSC_ADJUST, TSC_DEADLINE, kvmclock ...). 0, or -1 = #GP. */
+	/* MSRs the engine owns (APIC, TSC, TSC_ADJUST, TSC_DEADLINE, kvmclock ...). 0, or -1 = #GP.
+	 */
 	int (*msr_read)(struct cpu *c, u32 msr, u64 *value);
 	int (*msr_write)(struct cpu *c, u32 msr, u64 value);
 	u64 (*tsc)(struct cpu *c);
@@ -124,18 +125,18 @@ struct cpu {
 	u64 fl_res, fl_car, fl_sx;
 	u64 rflags; /* everything but the status flags; those bits are 0 here; bit 1 set */
 	const struct insn *cur;
-	u64 blk_rip; /* RIP of the block's first instruction */
+	u64 blk_rip;	       /* RIP of the block's first instruction */
 	struct tlb_view *view; /* for explicit data accesses at this CPL */
 	u64 seg_base[8]; /* effective base by enum cpu_seg: 0 for ES/CS/SS/DS in 64-bit mode */
 	u32 seg_chk;	 /* bit per segment: an access needs seg_check() */
 	u32 mode;	 /* MODE_*, as the decoder wants it */
 	u32 event;	 /* EV_*; atomic */
 	u8 cpl;
-	u8 shadow; /* 1 STI, 2 MOV SS: set by the instruction, cleared after the next */
-	bool fpu_live; /* guest x87 state and MXCSR are in the host registers */
-	u64 insns;	 /* retired */
-	void *jb[5];	 /* __builtin_setjmp of the run loop */
-	int jump;	 /* why the long jump: CPU_JMP_* */
+	u8 shadow;	       /* 1 STI, 2 MOV SS: set by the instruction, cleared after the next */
+	bool fpu_live;	       /* guest x87 state and MXCSR are in the host registers */
+	u64 insns;	       /* retired */
+	void *jb[5];	       /* __builtin_setjmp of the run loop */
+	int jump;	       /* why the long jump: CPU_JMP_* */
 	struct insn step_insn; /* the instruction of an uncached step */
 	struct cpu_exception exc;
 	const struct cpu_ops *ops;
@@ -150,13 +151,14 @@ struct cpu {
 	bool has_1g;	 /* 1 GiB pages in the model */
 	bool intr_wait;	 /* an interrupt waits for IF, TPR or a shadow to go */
 	u64 cr4_allowed;
-	u64 pdpte[4];	 /* PAE: loaded with CR3 (SDM 3A 4.4.1) */
+	u64 pdpte[4]; /* PAE: loaded with CR3 (SDM 3A 4.4.1) */
 	u64 tlb_misses, interrupts, exceptions;
 	u64 large_1g, large_2m; /* filters: which regions had large pages in the TLB, see walk.c */
-	u32 fills;	 /* non-global TLB fills since the last flush; over TLB_LOG: not logged */
+	u32 fills; /* non-global TLB fills since the last flush; over TLB_LOG: not logged */
 #define TLB_LOG 1024u
 	u16 fill[TLB_LOG];
-	struct cpu_state s; /* gpr, rip, rflags stale; seg, crN, msrs, ymm live; fpu live unless fpu_live */
+	struct cpu_state
+		s; /* gpr, rip, rflags stale; seg, crN, msrs, ymm live; fpu live unless fpu_live */
 	struct tlb_view views[VIEW_COUNT];
 	struct itlb_entry itlb[2][ITLB_ENTRIES];
 };
@@ -205,14 +207,10 @@ static always_inline u64 reg_get(const struct cpu *c, unsigned off, unsigned siz
 {
 	const char *p = (const char *)c->r + off;
 	switch (size) {
-	case 1:
-		return *(const u8 *)p;
-	case 2:
-		return *(const u16 *)(const void *)p;
-	case 4:
-		return *(const u32 *)(const void *)p;
-	default:
-		return *(const u64 *)(const void *)p;
+	case 1: return *(const u8 *)p;
+	case 2: return *(const u16 *)(const void *)p;
+	case 4: return *(const u32 *)(const void *)p;
+	default: return *(const u64 *)(const void *)p;
 	}
 }
 
@@ -220,18 +218,10 @@ static always_inline void reg_set(struct cpu *c, unsigned off, unsigned size, u6
 {
 	char *p = (char *)c->r + off;
 	switch (size) {
-	case 1:
-		*(u8 *)p = (u8)v;
-		break;
-	case 2:
-		*(u16 *)(void *)p = (u16)v;
-		break;
-	case 4:
-		*(u64 *)(void *)p = (u32)v;
-		break;
-	default:
-		*(u64 *)(void *)p = v;
-		break;
+	case 1: *(u8 *)p = (u8)v; break;
+	case 2: *(u16 *)(void *)p = (u16)v; break;
+	case 4: *(u64 *)(void *)p = (u32)v; break;
+	default: *(u64 *)(void *)p = v; break;
 	}
 }
 

@@ -70,25 +70,20 @@ static int prefixes(struct decoder *d)
 		NEED(d, 1);
 		b = d->bytes[d->pos];
 		switch (b) {
-		case 0x26: case 0x2e: case 0x36: case 0x3e:
+		case 0x26:
+		case 0x2e:
+		case 0x36:
+		case 0x3e:
 			if (!(d->mode & MODE_64))
 				d->in->segpfx = (u8)(b >> 3 & 3);
 			break;
-		case 0x64: case 0x65:
-			d->in->segpfx = (u8)(S_FS + (b & 1));
-			break;
-		case 0x66:
-			d->opsize = true;
-			break;
-		case 0x67:
-			d->adsize = true;
-			break;
-		case 0xf0:
-			d->lock = true;
-			break;
-		case 0xf2: case 0xf3:
-			d->rep = b;
-			break;
+		case 0x64:
+		case 0x65: d->in->segpfx = (u8)(S_FS + (b & 1)); break;
+		case 0x66: d->opsize = true; break;
+		case 0x67: d->adsize = true; break;
+		case 0xf0: d->lock = true; break;
+		case 0xf2:
+		case 0xf3: d->rep = b; break;
 		default:
 			if (!(d->mode & MODE_64) || (b & 0xf0) != 0x40)
 				return INSN_OK;
@@ -345,9 +340,10 @@ static int immediate(struct decoder *d, const struct insn_form *f)
 	struct insn *in = d->in;
 	unsigned n;
 	switch ((enum insn_imm)f->imm) {
-	case IMM_NONE:
-		break;
-	case IMM_B: case IMM_BU: case IMM_JB:
+	case IMM_NONE: break;
+	case IMM_B:
+	case IMM_BU:
+	case IMM_JB:
 		NEED(d, 1);
 		in->imm = take_signed(d, 1);
 		break;
@@ -371,7 +367,8 @@ static int immediate(struct decoder *d, const struct insn_form *f)
 		in->imm = take(d, 2);
 		in->imm2 = (u8)take(d, 1);
 		break;
-	case IMM_Z: case IMM_JZ:
+	case IMM_Z:
+	case IMM_JZ:
 		n = in->osz == 2 ? 2 : in->osz == 1 ? 1 : 4;
 		NEED(d, n);
 		in->imm = take_signed(d, n);

@@ -44,14 +44,10 @@ static always_inline bool fl_pf(const struct cpu *c)
 static always_inline u64 sx_size(u64 v, unsigned size)
 {
 	switch (size) {
-	case 1:
-		return (u64)(s64)(s8)v;
-	case 2:
-		return (u64)(s64)(s16)v;
-	case 4:
-		return (u64)(s64)(s32)v;
-	default:
-		return v;
+	case 1: return (u64)(s64)(s8)v;
+	case 2: return (u64)(s64)(s16)v;
+	case 4: return (u64)(s64)(s32)v;
+	default: return v;
 	}
 }
 
@@ -113,30 +109,14 @@ static always_inline bool fl_cond(const struct cpu *c, unsigned cc)
 {
 	bool v;
 	switch (cc >> 1) {
-	case 0:
-		v = fl_of(c);
-		break;
-	case 1:
-		v = fl_cf(c);
-		break;
-	case 2:
-		v = fl_zf(c);
-		break;
-	case 3:
-		v = fl_cf(c) || fl_zf(c);
-		break;
-	case 4:
-		v = fl_sf(c);
-		break;
-	case 5:
-		v = fl_pf(c);
-		break;
-	case 6:
-		v = fl_sf(c) != fl_of(c);
-		break;
-	default:
-		v = fl_zf(c) || fl_sf(c) != fl_of(c);
-		break;
+	case 0: v = fl_of(c); break;
+	case 1: v = fl_cf(c); break;
+	case 2: v = fl_zf(c); break;
+	case 3: v = fl_cf(c) || fl_zf(c); break;
+	case 4: v = fl_sf(c); break;
+	case 5: v = fl_pf(c); break;
+	case 6: v = fl_sf(c) != fl_of(c); break;
+	default: v = fl_zf(c) || fl_sf(c) != fl_of(c); break;
 	}
 	return v ^ (cc & 1);
 }

@@ -105,7 +105,9 @@ void cpu_load(struct cpu *c, const struct cpu_state *s)
 	c->rip = s->rip;
 	c->rflags = (s->rflags & ~(u64)FL_STATUS) | FL_R1;
 	fl_set_status(c, s->rflags);
-	c->cpl = s->rflags & FL_VM ? 3 : s->cr0 & CR0_PE ? (s->seg[S_SS].ar >> AR_DPL_SHIFT) & 3 : 0;
+	c->cpl = s->rflags & FL_VM ? 3
+		 : s->cr0 & CR0_PE ? (s->seg[S_SS].ar >> AR_DPL_SHIFT) & 3
+				   : 0;
 	c->shadow = s->shadow;
 	c->dr_armed = s->dr7 & DR7_ENABLED;
 	c->x87_rip = s->fpu.fip;
@@ -204,8 +206,7 @@ void interp_nm(struct cpu *c, const struct insn *in unused_arg)
 static insn_fn *state_guard(const struct insn_form *f, u32 mode)
 {
 	switch ((enum insn_state)f->state) {
-	case IST_INT:
-		return NULL;
+	case IST_INT: return NULL;
 	case IST_X87:
 		if (f->opcode == 0x9b && f->map == 0) /* FWAIT looks at MP and TS itself */
 			return NULL;
@@ -300,7 +301,8 @@ static bool swallows_step(const struct insn *in)
 {
 	const struct insn_form *f = &insn_forms[in->form];
 	if (f->map == 0)
-		return f->opcode == 0xcc || f->opcode == 0xcd || f->opcode == 0xce || f->opcode == 0xf1;
+		return f->opcode == 0xcc || f->opcode == 0xcd || f->opcode == 0xce ||
+		       f->opcode == 0xf1;
 	return false;
 }
 
@@ -358,13 +360,13 @@ void interp_landed(struct cpu *c)
 		interp_deliver(c);
 	} else if (c->mode & MODE_STEP && c->rflags & FL_TF) {
 		/* a REP iteration counts as an instruction for the single-step trap */
-		c->exc = (struct cpu_exception){.vector = EXC_DB, .kind = EXK_TRAP,
-						.dr6 = DR6_BS | c->dr6_pending};
+		c->exc = (struct cpu_exception){
+			.vector = EXC_DB, .kind = EXK_TRAP, .dr6 = DR6_BS | c->dr6_pending};
 		c->dr6_pending = 0;
 		interp_deliver(c);
 	} else if (c->dr6_pending) {
-		c->exc = (struct cpu_exception){.vector = EXC_DB, .kind = EXK_TRAP,
-						.dr6 = c->dr6_pending};
+		c->exc = (struct cpu_exception){
+			.vector = EXC_DB, .kind = EXK_TRAP, .dr6 = c->dr6_pending};
 		c->dr6_pending = 0;
 		interp_deliver(c);
 	}

@@ -130,9 +130,9 @@ int walk_peek(struct cpu *c, u64 la, gpa_t *gpa);
 /* Instruction fetch: entry for la's page; raises #PF / #GP. */
 const struct itlb_entry *walk_fetch(struct cpu *c, u64 la);
 
-void tlb_flush_all(struct cpu *c);	  /* global entries too */
+void tlb_flush_all(struct cpu *c); /* global entries too */
 void tlb_flush_nonglobal(struct cpu *c);
 void tlb_flush_page(struct cpu *c, u64 la);
-void tlb_flush_writes(struct cpu *c);	  /* write tags only (EV_FLUSH) */
+void tlb_flush_writes(struct cpu *c); /* write tags only (EV_FLUSH) */
 
 #endif

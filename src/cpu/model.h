@@ -27,8 +27,8 @@ struct cpuid_leaf {
 /* Instruction-set features the decoder asks for, one bit each: enum cpu_feature of insn.h. */
 struct cpu_model {
 	char name[16];
-	u64 features;	    /* bit per enum cpu_feature */
-	u64 xcr0;	    /* components XSETBV may enable */
+	u64 features; /* bit per enum cpu_feature */
+	u64 xcr0;     /* components XSETBV may enable */
 	struct cpuid_leaf leaf[CPU_MODEL_LEAVES];
 	unsigned leaves;
 	u32 tsc_khz;

@@ -14,8 +14,22 @@
 #include "lib/types.h"
 
 enum cpu_gpr {
-	R_RAX, R_RCX, R_RDX, R_RBX, R_RSP, R_RBP, R_RSI, R_RDI,
-	R_R8, R_R9, R_R10, R_R11, R_R12, R_R13, R_R14, R_R15,
+	R_RAX,
+	R_RCX,
+	R_RDX,
+	R_RBX,
+	R_RSP,
+	R_RBP,
+	R_RSI,
+	R_RDI,
+	R_R8,
+	R_R9,
+	R_R10,
+	R_R11,
+	R_R12,
+	R_R13,
+	R_R14,
+	R_R15,
 };
 
 /* Order of the sreg field in MOV Sreg (SDM 2B), then LDTR and TR. */
@@ -31,17 +45,17 @@ struct cpu_segment {
 	u16 sel;
 };
 
-#define BIT_AR(n)   (1u << (n))
-#define AR_TYPE	    0xfu
-#define AR_S	    BIT_AR(4)
+#define BIT_AR(n)    (1u << (n))
+#define AR_TYPE	     0xfu
+#define AR_S	     BIT_AR(4)
 #define AR_DPL_SHIFT 5
-#define AR_DPL	    0x60u
-#define AR_P	    BIT_AR(7)
-#define AR_AVL	    BIT_AR(12)
-#define AR_L	    BIT_AR(13)
-#define AR_DB	    BIT_AR(14)
-#define AR_G	    BIT_AR(15)
-#define AR_UNUSABLE BIT_AR(16)
+#define AR_DPL	     0x60u
+#define AR_P	     BIT_AR(7)
+#define AR_AVL	     BIT_AR(12)
+#define AR_L	     BIT_AR(13)
+#define AR_DB	     BIT_AR(14)
+#define AR_G	     BIT_AR(15)
+#define AR_UNUSABLE  BIT_AR(16)
 
 struct cpu_dtable {
 	u64 base;
@@ -91,7 +105,7 @@ struct cpu_state {
 	u64 kvm_system_time, kvm_wall_clock;
 	u64 spec_ctrl;
 	/* events */
-	u8 activity;	    /* enum cpu_activity */
+	u8 activity; /* enum cpu_activity */
 	u8 sipi_vector;
 	bool nmi_pending, nmi_blocked;
 	bool init_pending, sipi_pending;

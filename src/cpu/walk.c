@@ -126,7 +126,8 @@ static int walk_32(struct cpu *c, u64 la, struct walk *w, u64 set)
 		if (pte[0] & 0x200000u)
 			return -2;
 		/* PSE-36: bits 20:13 are address bits 39:32 */
-		w->gpa = (pte[0] & 0xffc00000ull) | (u64)(pte[0] >> 13 & 0xff) << 32 | (la & 0x3fffff);
+		w->gpa = (pte[0] & 0xffc00000ull) | (u64)(pte[0] >> 13 & 0xff) << 32 |
+			 (la & 0x3fffff);
 		w->page_size = 0x400000;
 	} else {
 		at[1] = (pte[0] & 0xfffff000ull) + (la >> 12 & 1023) * 4;
@@ -153,7 +154,10 @@ static int walk_32(struct cpu *c, u64 la, struct walk *w, u64 set)
 static int walk_any(struct cpu *c, u64 la, struct walk *w, u64 set)
 {
 	if (!(c->s.cr0 & CR0_PG)) {
-		*w = (struct walk){.gpa = (u32)la, .write = true, .user = true, .dirty = true,
+		*w = (struct walk){.gpa = (u32)la,
+				   .write = true,
+				   .user = true,
+				   .dirty = true,
 				   .page_size = 0x1000};
 		return 0;
 	}
@@ -175,14 +179,12 @@ static bool walk_allowed(const struct cpu *c, const struct walk *w, enum cpu_acc
 		return acc != ACC_EXEC || !w->nx;
 	}
 	switch (acc) {
-	case ACC_EXEC:
-		return !w->nx && !(w->user && c->s.cr4 & CR4_SMEP);
+	case ACC_EXEC: return !w->nx && !(w->user && c->s.cr4 & CR4_SMEP);
 	case ACC_WRITE:
 		if (!w->write && c->s.cr0 & CR0_WP)
 			return false;
 		break;
-	case ACC_READ:
-		break;
+	case ACC_READ: break;
 	}
 	return !(view == VIEW_SMAP && w->user && c->s.cr4 & CR4_SMAP);
 }
@@ -218,7 +220,8 @@ static noreturn_fn void walk_fault(struct cpu *c, u64 la, enum cpu_access acc, e
 		err |= PF_U;
 	if (why == -2)
 		err |= PF_RSV;
-	if (acc == ACC_EXEC && ((c->s.cr4 & CR4_PAE && c->s.efer & EFER_NXE) || c->s.cr4 & CR4_SMEP))
+	if (acc == ACC_EXEC &&
+	    ((c->s.cr4 & CR4_PAE && c->s.efer & EFER_NXE) || c->s.cr4 & CR4_SMEP))
 		err |= PF_I;
 	/* entries that deny are not cached, and a fault drops what is (SDM 3A 4.10.4.1) */
 	tlb_drop_page(c, la >> 12);

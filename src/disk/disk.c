@@ -26,12 +26,8 @@ struct disk_magic {
 
 /* First bytes as published in each format's specification. */
 static const struct disk_magic disk_magics[] = {
-	{"qcow2", 0, 4, "QFI\xfb"},
-	{"qed", 0, 4, "QED\0"},
-	{"vmdk", 0, 4, "KDMV"},
-	{"vhdx", 0, 8, "vhdxfile"},
-	{"vhd", 0, 8, "conectix"},
-	{"vdi", 64, 4, "\x7f\x10\xda\xbe"},
+	{"qcow2", 0, 4, "QFI\xfb"}, {"qed", 0, 4, "QED\0"},    {"vmdk", 0, 4, "KDMV"},
+	{"vhdx", 0, 8, "vhdxfile"}, {"vhd", 0, 8, "conectix"}, {"vdi", 64, 4, "\x7f\x10\xda\xbe"},
 };
 
 static const char *disk_probe(int fd)

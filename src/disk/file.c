@@ -37,8 +37,7 @@ static int disk_file_refused(const char *path, bool read_only, int error)
 				    path);
 		return FAIL(-error, "disk: %s: permission denied; see who owns it with: ls -l %s",
 			    path, path);
-	default:
-		return FAIL(-error, "disk: %s cannot be opened: %s", path, strerror(error));
+	default: return FAIL(-error, "disk: %s cannot be opened: %s", path, strerror(error));
 	}
 }
 

@@ -21,7 +21,7 @@
 #include "host/log.h"
 #include "lib/bits.h"
 
-#define LOCK_USED 100
+#define LOCK_USED     100
 #define LOCK_UNSHARED 200
 
 enum lock_use {
@@ -34,8 +34,7 @@ enum lock_use {
 
 static int lock_take(int fd, off_t byte)
 {
-	struct flock lock = {
-		.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
 	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
 }
@@ -43,8 +42,7 @@ static int lock_take(int fd, off_t byte)
 /* Someone else holds a lock on that byte. */
 static bool lock_probe(int fd, off_t byte)
 {
-	struct flock lock = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
 	return !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
 }
@@ -121,8 +119,10 @@ int disk_lock(int fd, const char *path, bool read_only)
 			rc = lock_take(fd, LOCK_UNSHARED + p);
 	}
 	if (rc && rc != -EAGAIN && rc != -EACCES) {
-		log_line(LOG_WARN, "disk: %s: its file system has no locks; nothing keeps other "
-				   "programs out", path);
+		log_line(LOG_WARN,
+			 "disk: %s: its file system has no locks; nothing keeps other "
+			 "programs out",
+			 path);
 		return 0;
 	}
 	busy = rc != 0;

@@ -122,16 +122,12 @@ static void raw_zero_step(struct raw *raw, struct disk_req *req)
 				.length = req->length,
 				.done = raw_zero_done};
 	switch (req->step) {
-	case RAW_ZERO_RANGE:
-		aio->mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-		break;
-	case RAW_ZERO_PUNCH:
-		aio->mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-		break;
+	case RAW_ZERO_RANGE: aio->mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE; break;
+	case RAW_ZERO_PUNCH: aio->mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE; break;
 	default:
-		req->iov[0] = (struct iovec){
-			.iov_base = raw->zeroes,
-			.iov_len = min_u64(ZERO_BYTES, req->length - req->progress)};
+		req->iov[0] =
+			(struct iovec){.iov_base = raw->zeroes,
+				       .iov_len = min_u64(ZERO_BYTES, req->length - req->progress)};
 		aio->op = AIO_WRITE;
 		aio->iov = req->iov;
 		aio->iovs = 1;
@@ -159,9 +155,7 @@ static void raw_submit(struct disk *disk, struct disk_req *req)
 		req->aio.op = req->op == DISK_READ ? AIO_READ : AIO_WRITE;
 		req->aio.done = raw_transfer_done;
 		break;
-	case DISK_FLUSH:
-		req->aio.op = AIO_SYNC;
-		break;
+	case DISK_FLUSH: req->aio.op = AIO_SYNC; break;
 	case DISK_DISCARD:
 		req->aio.op = AIO_ALLOCATE;
 		req->aio.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;

@@ -30,18 +30,18 @@ enum vcpu_exit {
 
 /* Why an engine cannot run here. `code` 0 = it can. */
 struct engine_reason {
-	int code;	      /* one of enum engine_reason_code, 0 = usable */
-	const char *name;     /* stable identifier for JSON, e.g. "kvm-no-permission" */
-	char sentence[160];   /* for people */
-	char mend[160];	      /* what to do about it, "" when nothing helps */
+	int code;	    /* one of enum engine_reason_code, 0 = usable */
+	const char *name;   /* stable identifier for JSON, e.g. "kvm-no-permission" */
+	char sentence[160]; /* for people */
+	char mend[160];	    /* what to do about it, "" when nothing helps */
 };
 
 enum engine_reason_code {
 	ENGINE_OK = 0,
-	ENGINE_ABSENT,	      /* not built in, or no such device */
+	ENGINE_ABSENT, /* not built in, or no such device */
 	ENGINE_NO_PERMISSION,
-	ENGINE_HOST_CPU,      /* the host CPU lacks something */
-	ENGINE_EMULATED,      /* /dev/kvm that only emulates ring 0 */
+	ENGINE_HOST_CPU, /* the host CPU lacks something */
+	ENGINE_EMULATED, /* /dev/kvm that only emulates ring 0 */
 	ENGINE_BROKEN,
 };
 

@@ -19,8 +19,9 @@ static int kvm_probe(struct engine_reason *reason)
 	reason->code = ENGINE_ABSENT;
 	reason->name = "kvm-not-built-in";
 	snprintf(reason->sentence, sizeof(reason->sentence), "this Holm has no kvm engine yet");
-	snprintf(reason->mend, sizeof(reason->mend), "use --engine soft, which needs no hardware "
-						     "virtualization");
+	snprintf(reason->mend, sizeof(reason->mend),
+		 "use --engine soft, which needs no hardware "
+		 "virtualization");
 	return -ENOSYS;
 }
 

@@ -39,7 +39,7 @@ struct loop_timer {
 	void (*fire)(struct loop_timer *timer);
 	void *arg;
 	struct loop *loop;
-	u64 deadline;	 /* ns; valid while armed */
+	u64 deadline; /* ns; valid while armed */
 	struct loop_timer *next;
 	bool armed;
 };

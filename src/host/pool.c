@@ -38,15 +38,9 @@ static s64 pool_do(const struct aio_req *req)
 	s64 n = -1;
 
 	switch (req->op) {
-	case AIO_READ:
-		n = preadv(req->fd, req->iov, (int)req->iovs, (off_t)req->offset);
-		break;
-	case AIO_WRITE:
-		n = pwritev(req->fd, req->iov, (int)req->iovs, (off_t)req->offset);
-		break;
-	case AIO_SYNC:
-		n = fdatasync(req->fd);
-		break;
+	case AIO_READ: n = preadv(req->fd, req->iov, (int)req->iovs, (off_t)req->offset); break;
+	case AIO_WRITE: n = pwritev(req->fd, req->iov, (int)req->iovs, (off_t)req->offset); break;
+	case AIO_SYNC: n = fdatasync(req->fd); break;
 	case AIO_ALLOCATE:
 		n = fallocate(req->fd, req->mode, (off_t)req->offset, (off_t)req->length);
 		break;

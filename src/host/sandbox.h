@@ -18,11 +18,11 @@
 
 struct sandbox_report {
 	bool no_new_privs;
-	bool no_caps;	   /* all sets empty, bounding set included */
-	bool bounding;	   /* the bounding set could be emptied */
+	bool no_caps;  /* all sets empty, bounding set included */
+	bool bounding; /* the bounding set could be emptied */
 	bool seccomp;
 	bool limits;
-	int landlock_abi;  /* 0: the kernel has none */
+	int landlock_abi; /* 0: the kernel has none */
 	bool landlock;
 };
 

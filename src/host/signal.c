@@ -86,16 +86,11 @@ static char *put_number(char *at, u64 value, unsigned base)
 static const char *signal_word(int number)
 {
 	switch (number) {
-	case SIGSEGV:
-		return "invalid memory access";
-	case SIGBUS:
-		return "memory could not be provided (a truncated file, or a full tmpfs)";
-	case SIGILL:
-		return "illegal instruction";
-	case SIGFPE:
-		return "arithmetic fault";
-	default:
-		return "fault";
+	case SIGSEGV: return "invalid memory access";
+	case SIGBUS: return "memory could not be provided (a truncated file, or a full tmpfs)";
+	case SIGILL: return "illegal instruction";
+	case SIGFPE: return "arithmetic fault";
+	default: return "fault";
 	}
 }
 

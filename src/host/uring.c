@@ -39,15 +39,9 @@ static void uring_prepare(struct uring *u, struct aio_req *req)
 	}
 	ASSERT(sqe, "the submission ring is full after it was handed over");
 	switch (req->op) {
-	case AIO_READ:
-		io_uring_prep_readv(sqe, req->fd, req->iov, req->iovs, req->offset);
-		break;
-	case AIO_WRITE:
-		io_uring_prep_writev(sqe, req->fd, req->iov, req->iovs, req->offset);
-		break;
-	case AIO_SYNC:
-		io_uring_prep_fsync(sqe, req->fd, IORING_FSYNC_DATASYNC);
-		break;
+	case AIO_READ: io_uring_prep_readv(sqe, req->fd, req->iov, req->iovs, req->offset); break;
+	case AIO_WRITE: io_uring_prep_writev(sqe, req->fd, req->iov, req->iovs, req->offset); break;
+	case AIO_SYNC: io_uring_prep_fsync(sqe, req->fd, IORING_FSYNC_DATASYNC); break;
 	case AIO_ALLOCATE:
 		io_uring_prep_fallocate(sqe, req->fd, req->mode, (off_t)req->offset,
 					(off_t)req->length);

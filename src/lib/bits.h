@@ -9,7 +9,7 @@
 
 #include "lib/types.h"
 
-#define BIT(n) (1u << (n))
+#define BIT(n)	 (1u << (n))
 #define BIT64(n) (1ull << (n))
 
 static inline u64 mask64(unsigned bits)
@@ -64,32 +64,20 @@ BITS_DEFINE_LDST(64)
 static inline u64 ld_size(const void *p, unsigned size)
 {
 	switch (size) {
-	case 1:
-		return ld8(p);
-	case 2:
-		return ld16(p);
-	case 4:
-		return ld32(p);
-	default:
-		return ld64(p);
+	case 1: return ld8(p);
+	case 2: return ld16(p);
+	case 4: return ld32(p);
+	default: return ld64(p);
 	}
 }
 
 static inline void st_size(void *p, unsigned size, u64 v)
 {
 	switch (size) {
-	case 1:
-		st8(p, (u8)v);
-		break;
-	case 2:
-		st16(p, (u16)v);
-		break;
-	case 4:
-		st32(p, (u32)v);
-		break;
-	default:
-		st64(p, v);
-		break;
+	case 1: st8(p, (u8)v); break;
+	case 2: st16(p, (u16)v); break;
+	case 4: st32(p, (u32)v); break;
+	default: st64(p, v); break;
 	}
 }
 

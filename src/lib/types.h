@@ -28,18 +28,18 @@ typedef uint64_t le64;
 typedef u64 gpa_t; /* guest-physical address */
 typedef u64 gva_t; /* guest-virtual (linear) address */
 
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-#define always_inline inline __attribute__((always_inline))
-#define noinline __attribute__((noinline))
-#define noreturn_fn __attribute__((noreturn))
-#define cold_fn __attribute__((cold, noinline))
-#define packed_struct __attribute__((packed))
+#define likely(x)	__builtin_expect(!!(x), 1)
+#define unlikely(x)	__builtin_expect(!!(x), 0)
+#define always_inline	inline __attribute__((always_inline))
+#define noinline	__attribute__((noinline))
+#define noreturn_fn	__attribute__((noreturn))
+#define cold_fn		__attribute__((cold, noinline))
+#define packed_struct	__attribute__((packed))
 #define format_fn(f, a) __attribute__((format(printf, f, a)))
-#define unused_arg __attribute__((unused))
-#define must_check __attribute__((warn_unused_result))
+#define unused_arg	__attribute__((unused))
+#define must_check	__attribute__((warn_unused_result))
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_LEN(a)			(sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

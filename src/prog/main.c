@@ -74,7 +74,8 @@ static int do_help(const struct cli *cli)
 		return EXIT_POWEROFF;
 	}
 	if (cli->operand) {
-		FAIL(-EINVAL, "unknown verb '%.40s'; 'holm help' lists the known ones", cli->operand);
+		FAIL(-EINVAL, "unknown verb '%.40s'; 'holm help' lists the known ones",
+		     cli->operand);
 		return say_error(-EINVAL);
 	}
 	help_write(stdout);
@@ -173,14 +174,10 @@ static int do_verb(struct cli *cli)
 		return EXIT_POWEROFF;
 	}
 	switch (cli->verb) {
-	case VERB_RUN:
-		return do_run(cli);
-	case VERB_DOCTOR:
-		return do_doctor(cli);
-	case VERB_VERSION:
-		return do_version(cli);
-	default:
-		return do_help(cli);
+	case VERB_RUN: return do_run(cli);
+	case VERB_DOCTOR: return do_doctor(cli);
+	case VERB_VERSION: return do_version(cli);
+	default: return do_help(cli);
 	}
 }
 

@@ -52,7 +52,8 @@ int report_version(bool json)
 		return text_end();
 	}
 	return json_write(json_pack("{s:s, s:s, s:s}", "program", "holm", "version", HOLM_VERSION,
-				    "machine", "holm-1"), stdout);
+				    "machine", "holm-1"),
+			  stdout);
 }
 
 /* --- doctor: people --------------------------------------------------------------------------- */
@@ -114,12 +115,14 @@ static void print_jail(const struct sandbox_report *jail)
 {
 	printf("jail\n");
 	printf("  %-10s %s\n", "seccomp",
-	       jail->seccomp ? "works" : "no: this kernel or container forbids it; machines need "
-					 "--no-jail");
+	       jail->seccomp ? "works"
+			     : "no: this kernel or container forbids it; machines need "
+			       "--no-jail");
 	if (jail->landlock)
 		printf("  %-10s works, ABI %d\n", "landlock", jail->landlock_abi);
 	else
-		printf("  %-10s no: not in this kernel; the system-call list alone keeps paths away\n",
+		printf("  %-10s no: not in this kernel; the system-call list alone keeps paths "
+		       "away\n",
 		       "landlock");
 	printf("  %-10s %s\n", "privileges",
 	       jail->no_new_privs ? "can be given up" : "no: no_new_privs is missing");
@@ -157,10 +160,10 @@ static json_t *json_models(const struct doctor *doctor)
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < DOCTOR_MODELS; i++)
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "name",
-						      doctor->model[i].name, "usable",
-						      doctor->model[i].usable, "missing",
-						      doctor->model[i].missing));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:b, s:s}", "name", doctor->model[i].name,
+						"usable", doctor->model[i].usable, "missing",
+						doctor->model[i].missing));
 	return list;
 }
 
@@ -171,7 +174,8 @@ static json_t *json_limits(const struct host_limits *limits)
 	json_object_set_new(root, "memory_bytes", json_number(limits->ram));
 	json_object_set_new(root, "memory_free_bytes", json_number(limits->ram_free));
 	json_object_set_new(root, "memory_limit_bytes",
-			    limits->cgroup_memory ? json_number(limits->cgroup_memory) : json_null());
+			    limits->cgroup_memory ? json_number(limits->cgroup_memory)
+						  : json_null());
 	json_object_set_new(root, "memory_limit_file", json_string(limits->cgroup_memory_at));
 	json_object_set_new(root, "cpus_online", json_number(limits->cpus_online));
 	json_object_set_new(root, "cpus_allowed", json_number(limits->cpus_allowed));

@@ -41,7 +41,8 @@ static int engine_choose(struct vm *vm)
 	if (name) {
 		vm->ops = engine_find(name);
 		if (!vm->ops)
-			return FAIL(-EINVAL, "'%.40s' is not an engine; 'holm doctor' lists them", name);
+			return FAIL(-EINVAL, "'%.40s' is not an engine; 'holm doctor' lists them",
+				    name);
 		if (engine_usable(vm->ops, &reason))
 			return 0;
 		return FAIL(-ENOTSUP, "engine %.40s cannot run here: %s%s%s", name, reason.sentence,
@@ -58,13 +59,14 @@ static int engine_choose(struct vm *vm)
 static int model_choose(struct vm *vm)
 {
 	const char *name = vm->config->cpu_model, *missing = NULL;
-	int err = cpu_model_open(&vm->model, name, vm->config->cpus,
-				 (u32)vm->board.clock.tsc_khz, &missing);
+	int err = cpu_model_open(&vm->model, name, vm->config->cpus, (u32)vm->board.clock.tsc_khz,
+				 &missing);
 
 	if (err == -ENOTSUP)
-		return FAIL(err, "CPU model %s needs %s, which this host's CPU does not have; use a "
-				 "smaller model such as v2-1, or --cpu host", name,
-			    missing ? missing : "a feature");
+		return FAIL(err,
+			    "CPU model %s needs %s, which this host's CPU does not have; use a "
+			    "smaller model such as v2-1, or --cpu host",
+			    name, missing ? missing : "a feature");
 	if (err)
 		return FAIL(err, "CPU model %s: %s", name, strerror(-err));
 	return 0;
@@ -80,14 +82,16 @@ static void memory_warn(const struct vm *vm)
 	host_memory_read(&limits);
 	size_text(vm->config->memory, want, sizeof(want));
 	if (limits.cgroup_memory && vm->config->memory > limits.cgroup_memory)
-		log_line(LOG_WARN, "memory: %s is above the control group's limit of %s (%s); the "
-				   "machine is ended if it uses more", want,
-			 size_text(limits.cgroup_memory, have, sizeof(have)),
+		log_line(LOG_WARN,
+			 "memory: %s is above the control group's limit of %s (%s); the "
+			 "machine is ended if it uses more",
+			 want, size_text(limits.cgroup_memory, have, sizeof(have)),
 			 limits.cgroup_memory_at);
 	else if (limits.ram && vm->config->memory > limits.ram)
-		log_line(LOG_WARN, "memory: %s is above the host's %s; the machine is ended if it "
-				   "uses more than there is", want,
-			 size_text(limits.ram, have, sizeof(have)));
+		log_line(LOG_WARN,
+			 "memory: %s is above the host's %s; the machine is ended if it "
+			 "uses more than there is",
+			 want, size_text(limits.ram, have, sizeof(have)));
 }
 
 static int memory_open(struct vm *vm)
@@ -144,8 +148,10 @@ static int console_check(const struct vm *vm)
 		if (console_takes(vm, config->disk[i].file))
 			clash = config->disk[i].file;
 	if (clash)
-		return FAIL(-EINVAL, "console: '%.150s' is also one of the machine's files; name "
-				     "another file", clash);
+		return FAIL(-EINVAL,
+			    "console: '%.150s' is also one of the machine's files; name "
+			    "another file",
+			    clash);
 	return 0;
 }
 
@@ -158,9 +164,10 @@ static int initrd_check(const struct vm_config *config)
 	if (!config->initrd || stat(config->initrd, &st) || !S_ISREG(st.st_mode) ||
 	    (u64)st.st_size < config->memory)
 		return 0;
-	return FAIL(-ENOSPC, "initrd: %.150s has %s but the machine has %s of memory; give it more "
-			     "with -m", config->initrd,
-		    size_text((u64)st.st_size, has, sizeof(has)),
+	return FAIL(-ENOSPC,
+		    "initrd: %.150s has %s but the machine has %s of memory; give it more "
+		    "with -m",
+		    config->initrd, size_text((u64)st.st_size, has, sizeof(has)),
 		    size_text(config->memory, memory, sizeof(memory)));
 }
 
@@ -252,13 +259,13 @@ static int engine_start(struct vm *vm)
 
 	if (err)
 		return err;
-	vm->board.ram.listener = (struct ram_listener){
-		.arg = vm,
-		.changed = ram_changed,
-		.dma_begin = vm->ops->dma_begin ? dma_begin : NULL,
-		.dma_end = vm->ops->dma_end ? dma_end : NULL};
-	vm->board.irq.receiver = (struct irq_receiver){
-		.arg = vm, .msi = engine_msi, .extint = engine_extint};
+	vm->board.ram.listener =
+		(struct ram_listener){.arg = vm,
+				      .changed = ram_changed,
+				      .dma_begin = vm->ops->dma_begin ? dma_begin : NULL,
+				      .dma_end = vm->ops->dma_end ? dma_end : NULL};
+	vm->board.irq.receiver =
+		(struct irq_receiver){.arg = vm, .msi = engine_msi, .extint = engine_extint};
 	return 0;
 }
 
@@ -274,9 +281,8 @@ static int device_note(struct vm *vm, struct device *dev)
 
 static int chipset_start(struct vm *vm)
 {
-	struct chipset_config config = {.has_uart = {true, false},
-					.has_pvpanic = true,
-					.has_debug_exit = true};
+	struct chipset_config config = {
+		.has_uart = {true, false}, .has_pvpanic = true, .has_debug_exit = true};
 	struct device *dev;
 	int err;
 

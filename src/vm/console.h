@@ -3,10 +3,10 @@
  * console: between the guest's console device and the user's terminal, file or socket.
  *
  * Guest bytes and nothing else go to the target, through a buffer of 64 KiB drained by a writer
- * thread. Above half of it the writing vCPU is asked to hold (events.throttle), as a slow serial line
- * would hold it, and a full buffer refuses: bytes are never lost while somebody listens. When the
- * peer is gone they are dropped. On a Unix socket without a client the newest 64 KiB are kept for
- * the next one.
+ * thread. Above half of it the writing vCPU is asked to hold (events.throttle), as a slow serial
+ * line would hold it, and a full buffer refuses: bytes are never lost while somebody listens. When
+ * the peer is gone they are dropped. On a Unix socket without a client the newest 64 KiB are kept
+ * for the next one.
  *
  * Input is read by a reader thread, and only as fast as the device takes it.
  *
@@ -29,8 +29,8 @@ struct console_events {
 	size_t (*input)(void *arg, const u8 *data, size_t len);
 	/* A key after Ctrl-]: 'q', 'p', 'r', 's'. Reader thread. */
 	void (*key)(void *arg, char key);
-	/* The buffer is half full: hold the caller before it writes on. On the writing thread, under
-	 * its locks: must not wait. */
+	/* The buffer is half full: hold the caller before it writes on. On the writing thread,
+	 * under its locks: must not wait. */
 	void (*throttle)(void *arg);
 	/* console_write takes bytes again after it refused some. Writer thread. */
 	void (*room)(void *arg);

@@ -28,13 +28,13 @@ struct console {
 	u8 ring[CONSOLE_BUFFER];
 	size_t head, used;
 	u64 bytes;
-	bool gone;     /* the peer will not come back: drop */
-	bool abandon;  /* nobody waits any more */
-	bool drain;    /* tell when empty */
-	bool stop;     /* threads end */
-	bool refused;  /* console_write took less than it was given */
-	bool awake;    /* the writer has been told */
-	bool writing;  /* the writer uses out_fd without the lock */
+	bool gone;    /* the peer will not come back: drop */
+	bool abandon; /* nobody waits any more */
+	bool drain;   /* tell when empty */
+	bool stop;    /* threads end */
+	bool refused; /* console_write took less than it was given */
+	bool awake;   /* the writer has been told */
+	bool writing; /* the writer uses out_fd without the lock */
 
 	/* input, the reader's */
 	u8 in[256];

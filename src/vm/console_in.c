@@ -44,17 +44,12 @@ static void say_keys(void)
 static bool key_escaped(struct console *console, u8 key)
 {
 	switch (key) {
-	case KEY_ESCAPE:
-		return true;
+	case KEY_ESCAPE: return true;
 	case 'q':
 	case 'p':
 	case 'r':
-	case 's':
-		console->events.key(console->events.arg, (char)key);
-		return false;
-	default:
-		say_keys();
-		return false;
+	case 's': console->events.key(console->events.arg, (char)key); return false;
+	default: say_keys(); return false;
 	}
 }
 
@@ -103,8 +98,8 @@ static void input_read(struct console *console)
 
 	if (got > 0) {
 		console->in_at = 0;
-		console->in_len = console->terminal ? keys_filter(console, (size_t)got)
-						    : (size_t)got;
+		console->in_len =
+			console->terminal ? keys_filter(console, (size_t)got) : (size_t)got;
 		input_push(console);
 	} else if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
 		return;
@@ -152,11 +147,11 @@ static void reader_watch(struct console *console, struct pollfd poll_fd[SLOT_COU
 	bool paused = __atomic_load_n(&console->paused, __ATOMIC_SEQ_CST);
 
 	poll_fd[SLOT_WAKE] = (struct pollfd){.fd = console->wake_fd, .events = POLLIN};
-	poll_fd[SLOT_IN] = (struct pollfd){.fd = pending || paused ? -1 : console->in_fd,
-					   .events = POLLIN};
+	poll_fd[SLOT_IN] =
+		(struct pollfd){.fd = pending || paused ? -1 : console->in_fd, .events = POLLIN};
 	/* a client that only stopped sending is still listening: watch for its real end */
-	poll_fd[SLOT_CLIENT] = (struct pollfd){
-		.fd = console->listen_fd >= 0 ? console->out_fd : -1, .events = 0};
+	poll_fd[SLOT_CLIENT] =
+		(struct pollfd){.fd = console->listen_fd >= 0 ? console->out_fd : -1, .events = 0};
 	poll_fd[SLOT_LISTEN] = (struct pollfd){.fd = console->listen_fd, .events = POLLIN};
 }
 
@@ -182,8 +177,7 @@ void *console_reader(void *arg)
 		reader_watch(console, poll_fd);
 		if (poll(poll_fd, SLOT_COUNT, pending ? IN_RETRY_MS : -1) < 0)
 			continue;
-		if (poll_fd[SLOT_WAKE].revents &&
-		    read(console->wake_fd, &count, sizeof(count)) < 0)
+		if (poll_fd[SLOT_WAKE].revents && read(console->wake_fd, &count, sizeof(count)) < 0)
 			continue;
 		input_push(console);
 		if (poll_fd[SLOT_IN].revents)

@@ -40,7 +40,8 @@ static int target_file(struct console *console, const char *path)
 		return 0;
 	}
 	if (err == -ENXIO)
-		return FAIL(err, "console: nobody reads from the pipe '%.150s'; start its reader first",
+		return FAIL(err,
+			    "console: nobody reads from the pipe '%.150s'; start its reader first",
 			    path);
 	if (err == -EISDIR)
 		return FAIL(err, "console: '%.150s' is a folder; name a file in it", path);
@@ -70,7 +71,8 @@ static int fail_socket(int err, const char *path)
 	if (err != -EADDRINUSE)
 		return FAIL(err, "console: cannot listen at '%.110s': %s", path, strerror(-err));
 	if (!lstat(path, &st) && !S_ISSOCK(st.st_mode))
-		return FAIL(-EEXIST, "console: '%.110s' exists and is not a socket; name another path",
+		return FAIL(-EEXIST,
+			    "console: '%.110s' exists and is not a socket; name another path",
 			    path);
 	return FAIL(err, "console: another process listens at '%.110s'; name another path", path);
 }
@@ -89,8 +91,9 @@ static int target_socket(struct console *console, const char *path)
 	if (bind(console->listen_fd, (const struct sockaddr *)&addr, sizeof(addr)))
 		err = -errno;
 	if (err == -EADDRINUSE && socket_is_stale(&addr) && !unlink(path))
-		err = bind(console->listen_fd, (const struct sockaddr *)&addr, sizeof(addr)) ? -errno
-											     : 0;
+		err = bind(console->listen_fd, (const struct sockaddr *)&addr, sizeof(addr))
+			      ? -errno
+			      : 0;
 	umask(mask);
 	if (err)
 		return fail_socket(err, path);

@@ -17,8 +17,8 @@
 
 #define OUT_HIGH   (CONSOLE_BUFFER / 2)
 #define OUT_LOW	   (CONSOLE_BUFFER / 8)
-#define OUT_PIECE  2048u /* at most PIPE_BUF: a pipe that polls writable takes it whole */
-#define OUT_POLL   100	 /* ms */
+#define OUT_PIECE  2048u   /* at most PIPE_BUF: a pipe that polls writable takes it whole */
+#define OUT_POLL   100	   /* ms */
 #define OUT_GATHER 300000l /* ns: a guest writes bytes, we would rather write lines */
 
 /* --- the buffer, lock held -------------------------------------------------------------------- */
@@ -175,7 +175,8 @@ static void out_lost(struct console *console, int err)
 	console->gone = true;
 	console->used = 0;
 	if (err != -EPIPE && err != -EIO)
-		log_line(LOG_WARN, "console: %s; further console output is dropped", strerror(-err));
+		log_line(LOG_WARN, "console: %s; further console output is dropped",
+			 strerror(-err));
 }
 
 /* Whoever was refused may write again. Lock held, given up in between. */

@@ -69,7 +69,8 @@ static bool cgroup_path(const char *text, const char *controller, char *out, siz
 			snprintf(names, sizeof(names), ",%.*s,", (int)(second - first - 1),
 				 first + 1);
 			if (*controller ? strstr(names, controller) != NULL : second == first + 1) {
-				snprintf(out, len, "%.*s", (int)(line + n - second - 1), second + 1);
+				snprintf(out, len, "%.*s", (int)(line + n - second - 1),
+					 second + 1);
 				return true;
 			}
 		}

@@ -13,16 +13,16 @@
 #include "lib/types.h"
 
 struct host_limits {
-	u64 ram;		/* bytes in the host */
-	u64 ram_free;		/* MemAvailable */
-	u64 cgroup_memory;	/* 0: no limit */
-	char cgroup_memory_at[160]; /* the file that says so */
+	u64 ram;			    /* bytes in the host */
+	u64 ram_free;			    /* MemAvailable */
+	u64 cgroup_memory;		    /* 0: no limit */
+	char cgroup_memory_at[160];	    /* the file that says so */
 	unsigned cpus_online, cpus_allowed; /* allowed: by affinity */
-	double cgroup_cpus;	/* 0: no limit */
+	double cgroup_cpus;		    /* 0: no limit */
 	char cgroup_cpus_at[160];
-	char thp[16];		/* always, madvise, never, or "" */
-	int io_uring;		/* 0: works; -errno: refused */
-	bool user_namespaces;	/* this user may create one, as far as sysctls tell */
+	char thp[16];	      /* always, madvise, never, or "" */
+	int io_uring;	      /* 0: works; -errno: refused */
+	bool user_namespaces; /* this user may create one, as far as sysctls tell */
 };
 
 /* Only memory and cgroups: what vm_open looks at, in well under a millisecond. */

@@ -20,7 +20,7 @@
 #include "host/signal.h"
 #include "vm/vm_impl.h"
 
-#define BUTTON_AGAIN_NS 5000000000ull /* a guest that was booting did not hear the first press */
+#define BUTTON_AGAIN_NS	 5000000000ull /* a guest that was booting did not hear the first press */
 #define PATIENCE_NS	 500000000ull
 #define PVPANIC_PANICKED 1u
 
@@ -44,12 +44,8 @@ void life_request(void *arg, enum board_request request, u32 code)
 	struct vm *vm = arg;
 
 	switch (request) {
-	case BOARD_POWEROFF:
-		life_ask(vm, ASK_POWEROFF);
-		break;
-	case BOARD_RESET:
-		life_ask(vm, ASK_RESET);
-		break;
+	case BOARD_POWEROFF: life_ask(vm, ASK_POWEROFF); break;
+	case BOARD_RESET: life_ask(vm, ASK_RESET); break;
 	case BOARD_PANIC:
 		/* with a crash kernel loaded the guest goes on into it */
 		if (!(code & PVPANIC_PANICKED))
@@ -79,9 +75,7 @@ static void life_exited(void *arg, unsigned id, enum vcpu_exit why)
 	char sentence[96];
 
 	switch (why) {
-	case VCPU_RESET:
-		life_ask(vm, ASK_RESET);
-		break;
+	case VCPU_RESET: life_ask(vm, ASK_RESET); break;
 	case VCPU_SHUTDOWN:
 		snprintf(sentence, sizeof(sentence), "triple fault on vCPU %u", id);
 		life_error(vm, sentence);
@@ -91,8 +85,7 @@ static void life_exited(void *arg, unsigned id, enum vcpu_exit why)
 		life_error(vm, *fail_text() ? fail_text() : "the engine failed");
 		life_ask(vm, ASK_ERROR);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -291,18 +284,10 @@ static void life_key(void *arg, char key)
 	struct vm *vm = arg;
 
 	switch (key) {
-	case 'q':
-		life_ask(vm, ASK_END);
-		break;
-	case 'r':
-		life_ask(vm, ASK_RESET);
-		break;
-	case 'p':
-		life_todo(vm, TODO_BUTTON);
-		break;
-	default:
-		life_todo(vm, TODO_STATUS);
-		break;
+	case 'q': life_ask(vm, ASK_END); break;
+	case 'r': life_ask(vm, ASK_RESET); break;
+	case 'p': life_todo(vm, TODO_BUTTON); break;
+	default: life_todo(vm, TODO_STATUS); break;
 	}
 }
 
@@ -349,8 +334,8 @@ int life_open(struct vm *vm)
 	life->drained = (struct loop_call){.run = life_drained, .arg = vm};
 	loop_timer_init(vm->loop, &life->button, life_button_again, vm);
 	loop_timer_init(vm->loop, &life->patience, life_impatient, vm);
-	life->signals = (struct loop_fd){.fd = vm->signal_fd, .events = EPOLLIN,
-					 .ready = life_signals, .arg = vm};
+	life->signals = (struct loop_fd){
+		.fd = vm->signal_fd, .events = EPOLLIN, .ready = life_signals, .arg = vm};
 	err = vcpus_open(vm->ops, vm->engine, vm->config->cpus, vm->loop, &vcpu_events, &vm->vcpus);
 	if (err)
 		return err;

@@ -193,7 +193,8 @@ int vcpus_open(const struct engine_ops *ops, struct engine *engine, unsigned cou
 	return err;
 }
 
-/* Small stacks: an engine that needs more says so in its own docs. Threads keep the process name. */
+/* Small stacks: an engine that needs more says so in its own docs. Threads keep the process name.
+ */
 int vcpus_start(struct vcpus *set)
 {
 	pthread_attr_t attr;

@@ -19,8 +19,8 @@ struct vcpus;
 
 struct vcpus_events {
 	void *arg;
-	/* No vCPU is inside the engine and none will enter. Any thread, vcpus's lock held: must only
-	 * post. */
+	/* No vCPU is inside the engine and none will enter. Any thread, vcpus's lock held: must
+	 * only post. */
 	void (*stopped)(void *arg);
 	/* vcpu_run came back with something to decide (never VCPU_AGAIN). vCPU thread. */
 	void (*exited)(void *arg, unsigned id, enum vcpu_exit why);

@@ -144,8 +144,7 @@ void vm_run(struct vm *vm, struct vm_outcome *outcome)
 int vm_exit_code(int err)
 {
 	switch (err) {
-	case 0:
-		return EXIT_POWEROFF;
+	case 0: return EXIT_POWEROFF;
 	case -EINVAL:
 	case -ERANGE:
 	case -ENOENT:
@@ -160,9 +159,7 @@ int vm_exit_code(int err)
 	case -EFBIG:
 	case -ENOTSUP:
 	case -EEXIST:
-	case -ENXIO:
-		return EXIT_USAGE;
-	default:
-		return EXIT_HOST;
+	case -ENXIO: return EXIT_USAGE;
+	default: return EXIT_HOST;
 	}
 }

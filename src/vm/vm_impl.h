@@ -40,16 +40,16 @@ enum life_todo {
 };
 
 struct life {
-	u32 asked; /* enum life_ask; atomic */
-	u32 todo;  /* enum life_todo; atomic */
+	u32 asked;	 /* enum life_ask; atomic */
+	u32 todo;	 /* enum life_todo; atomic */
 	u32 guest_code;	 /* atomic; of the last request that had one */
 	char error[256]; /* error_lock */
 	pthread_mutex_t error_lock;
 	struct loop_call stopped, work, drained;
 	struct loop_fd signals;
 	struct loop_timer button, patience;
-	unsigned terms;	  /* SIGTERM and the like, so far */
-	bool ending;	  /* the code is set, the console drains */
+	unsigned terms;			/* SIGTERM and the like, so far */
+	bool ending;			/* the code is set, the console drains */
 	u64 reset_at[VM_RESET_LOOP];	/* host ns of the latest resets, oldest first */
 	u64 reset_bytes[VM_RESET_LOOP]; /* console_bytes then */
 	u64 resets;
@@ -69,10 +69,10 @@ struct vm {
 	struct engine *engine;
 	struct chipset *chipset;
 	struct pci_host *pci;
-	struct disk *disk[CONFIG_DISKS_MAX]; /* NULL once a device owns it */
+	struct disk *disk[CONFIG_DISKS_MAX];   /* NULL once a device owns it */
 	struct device *device[VM_DEVICES_MAX]; /* in the order of opening */
 	unsigned devices;
-	struct device *uart;	/* COM1 */
+	struct device *uart; /* COM1 */
 	struct device *vconsole;
 	struct console *console;
 	struct vcpus *vcpus;
@@ -83,8 +83,8 @@ struct vm {
 };
 
 /* assemble.c: what the machine is made of. */
-int vm_open_files(struct vm *vm);    /* everything with a path */
-int vm_open_machine(struct vm *vm);  /* the rest; opens no path */
+int vm_open_files(struct vm *vm);   /* everything with a path */
+int vm_open_machine(struct vm *vm); /* the rest; opens no path */
 void vm_close_machine(struct vm *vm);
 
 /* life.c */

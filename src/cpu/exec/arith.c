@@ -220,7 +220,8 @@ static always_inline void body_xadd(struct cpu *c, const struct insn *in, unsign
 }
 BODY_SIZED(xadd, body_xadd)
 
-static always_inline void body_xchg_EG(struct cpu *c, const struct insn *in, unsigned size, bool mem)
+static always_inline void body_xchg_EG(struct cpu *c, const struct insn *in, unsigned size,
+				       bool mem)
 {
 	u64 b = reg_get(c, in->greg, size);
 	if (!mem) {
@@ -250,7 +251,8 @@ static always_inline void body_xchg_AZ(struct cpu *c, const struct insn *in, uns
 }
 BODY_SIZED(xchg_AZ, body_xchg_AZ)
 
-static always_inline void body_cmpxchg(struct cpu *c, const struct insn *in, unsigned size, bool mem)
+static always_inline void body_cmpxchg(struct cpu *c, const struct insn *in, unsigned size,
+				       bool mem)
 {
 	u64 acc = reg_get(c, REG_OFF(R_RAX), size), b = reg_get(c, in->greg, size), a;
 	if (!mem) {

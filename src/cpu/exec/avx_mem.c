@@ -13,7 +13,7 @@
 #include "cpu/exec/simd_thunk.h"
 
 #define BODY(name) BODY_RM(name, name, name)
-#define FN(name) static void name(struct cpu *c, const struct insn *in)
+#define FN(name)   static void name(struct cpu *c, const struct insn *in)
 
 /* --- elements of a slot --- */
 
@@ -51,7 +51,7 @@ static u64 elem_addr(struct cpu *c, const struct insn *in, u64 off, unsigned siz
 static always_inline void maskmov_load(struct cpu *c, const struct insn *in, unsigned size)
 {
 	const void *mask = slot(c, in->vvvv);
-	u64 buf[4] = { 0 }, ea = mem_ea(c, in);
+	u64 buf[4] = {0}, ea = mem_ea(c, in);
 	unsigned i;
 
 	for (i = 0; i < in->vl / size; i++)
@@ -83,8 +83,14 @@ static always_inline void masked_store(struct cpu *c, const struct insn *in, u64
 	}
 }
 
-FN(vmaskmov4_VHM) { maskmov_load(c, in, 4); }
-FN(vmaskmov8_VHM) { maskmov_load(c, in, 8); }
+FN(vmaskmov4_VHM)
+{
+	maskmov_load(c, in, 4);
+}
+FN(vmaskmov8_VHM)
+{
+	maskmov_load(c, in, 8);
+}
 FN(vmaskmov4_MHV)
 {
 	masked_store(c, in, mem_ea(c, in), in->vl, 4, slot(c, in->vvvv), slot(c, in->reg));
@@ -118,7 +124,8 @@ BODY(maskmovq)
 
 /* --- gathers --- */
 
-static always_inline void gather(struct cpu *c, const struct insn *in, unsigned isize, unsigned size)
+static always_inline void gather(struct cpu *c, const struct insn *in, unsigned isize,
+				 unsigned size)
 {
 	unsigned index = in->index / 8u, n = in->vl / (isize > size ? isize : size), i;
 	void *dest = slot(c, in->reg), *mask = slot(c, in->vvvv);
@@ -142,10 +149,22 @@ static always_inline void gather(struct cpu *c, const struct insn *in, unsigned 
 	slot_clear_above(c, in->vvvv, 0);
 }
 
-FN(vgather_dd) { gather(c, in, 4, 4); }
-FN(vgather_dq) { gather(c, in, 4, 8); }
-FN(vgather_qd) { gather(c, in, 8, 4); }
-FN(vgather_qq) { gather(c, in, 8, 8); }
+FN(vgather_dd)
+{
+	gather(c, in, 4, 4);
+}
+FN(vgather_dq)
+{
+	gather(c, in, 4, 8);
+}
+FN(vgather_qd)
+{
+	gather(c, in, 8, 4);
+}
+FN(vgather_qq)
+{
+	gather(c, in, 8, 8);
+}
 BODY(vgather_dd)
 BODY(vgather_dq)
 BODY(vgather_qd)

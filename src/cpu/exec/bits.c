@@ -222,9 +222,9 @@ BODY_SIZED(andn, body_andn)
 		bmi_flags(c, size, r, (carry));                                                    \
 	}                                                                                          \
 	BODY_SIZED(name, body_##name)
-BLS(blsr, a & (a - 1), a == 0)
+BLS(blsr, a &(a - 1), a == 0)
 BLS(blsmsk, a ^ (a - 1), a == 0)
-BLS(blsi, a & (0 - a), a != 0)
+BLS(blsi, a &(0 - a), a != 0)
 
 static always_inline void body_bextr(struct cpu *c, const struct insn *in, unsigned size, bool mem)
 {

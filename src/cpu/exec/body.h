@@ -31,8 +31,7 @@
 	const struct insn_body x_##name = {{name##_1_0, name##_1_1, name##_2_0, name##_2_1,        \
 					    name##_4_0, name##_4_1, name##_8_0, name##_8_1}};
 
-#define BODY_ONE(name, fn)                                                                         \
-	const struct insn_body x_##name = {{fn, fn, fn, fn, fn, fn, fn, fn}};
+#define BODY_ONE(name, fn) const struct insn_body x_##name = {{fn, fn, fn, fn, fn, fn, fn, fn}};
 
 /* ModRM.rm as a source, read-only. */
 static always_inline u64 src_e(struct cpu *c, const struct insn *in, unsigned size, bool mem)
@@ -43,7 +42,8 @@ static always_inline u64 src_e(struct cpu *c, const struct insn *in, unsigned si
 }
 
 /* ModRM.rm as a plain destination. */
-static always_inline void dst_e(struct cpu *c, const struct insn *in, unsigned size, bool mem, u64 v)
+static always_inline void dst_e(struct cpu *c, const struct insn *in, unsigned size, bool mem,
+				u64 v)
 {
 	if (mem)
 		mem_st(c, mem_addr(c, in, size, ACC_WRITE), size, v);

@@ -11,7 +11,12 @@
 
 #include "cpu/exec/far.h"
 
-#define SAME(fn) {{fn, fn, fn, fn, fn, fn, fn, fn}}
+#define SAME(fn)                                                                                   \
+	{                                                                                          \
+		{                                                                                  \
+			fn, fn, fn, fn, fn, fn, fn, fn                                             \
+		}                                                                                  \
+	}
 
 static bool is_protected(const struct cpu *c)
 {
@@ -210,7 +215,7 @@ struct far_call {
 	u64 off;       /* cut to the operand size */
 	unsigned size; /* operand size in bytes */
 	bool call;
-	u64 next;      /* return address */
+	u64 next; /* return address */
 };
 
 /* A code segment named directly by JMP or CALL. */
@@ -223,8 +228,8 @@ static void far_direct(struct cpu *c, const struct far_call *f, struct desc *d)
 
 	if (code_size_bad(c, ar))
 		cpu_raise_err(c, EXC_GP, sel_error(f->sel, 0));
-	if (ar & AR_CONFORMING ? ar_dpl(ar) > c->cpl :
-				 (f->sel & 3) > c->cpl || ar_dpl(ar) != c->cpl)
+	if (ar & AR_CONFORMING ? ar_dpl(ar) > c->cpl
+			       : (f->sel & 3) > c->cpl || ar_dpl(ar) != c->cpl)
 		cpu_raise_err(c, EXC_GP, sel_error(f->sel, 0));
 	if (!(ar & AR_P))
 		cpu_raise_err(c, EXC_NP, sel_error(f->sel, 0));
@@ -277,8 +282,8 @@ static void gate_inner(struct cpu *c, const struct cpu_segment *cs, u64 off, uns
 }
 
 /* JMP or CALL through a call gate, the target checked, no change of privilege. */
-static void gate_same(struct cpu *c, const struct far_call *f, const struct cpu_segment *cs, u64 off,
-		      unsigned size)
+static void gate_same(struct cpu *c, const struct far_call *f, const struct cpu_segment *cs,
+		      u64 off, unsigned size)
 {
 	struct stk st;
 	u64 rip;
@@ -375,9 +380,7 @@ static void far_protected(struct cpu *c, const struct far_call *f)
 		if (c->mode & MODE_LMA)
 			break;
 		/* fall through */
-	case DT_CALL:
-		far_gate(c, f, &d);
-		return;
+	case DT_CALL: far_gate(c, f, &d); return;
 	case DT_TASK:
 	case DT_TSS16_AVL:
 	case DT_TSS_AVL:
@@ -385,8 +388,7 @@ static void far_protected(struct cpu *c, const struct far_call *f)
 			break;
 		far_task(c, f, &d);
 		return;
-	default:
-		break;
+	default: break;
 	}
 	cpu_raise_err(c, EXC_GP, sel_error(f->sel, 0));
 }

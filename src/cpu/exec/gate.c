@@ -15,7 +15,12 @@
 
 #include "cpu/exec/far.h"
 
-#define SAME(fn) {{fn, fn, fn, fn, fn, fn, fn, fn}}
+#define SAME(fn)                                                                                   \
+	{                                                                                          \
+		{                                                                                  \
+			fn, fn, fn, fn, fn, fn, fn, fn                                             \
+		}                                                                                  \
+	}
 
 /* One attempt to deliver one event. */
 struct event {
@@ -269,8 +274,12 @@ static void event_go(struct cpu *c, const struct event *e)
 noinline void far_interrupt(struct cpu *c, u8 vector, bool soft, bool has_error, u32 error,
 			    bool external)
 {
-	struct event e = {.vector = vector, .soft = soft, .has_error = has_error, .error = error,
-			  .ext = !soft, .rf = external && c->repeated ? FL_RF : 0};
+	struct event e = {.vector = vector,
+			  .soft = soft,
+			  .has_error = has_error,
+			  .error = error,
+			  .ext = !soft,
+			  .rf = external && c->repeated ? FL_RF : 0};
 	event_go(c, &e);
 }
 
@@ -301,9 +310,12 @@ static u64 exception_rf(const struct cpu *c, const struct cpu_exception *x)
 
 static noinline void exception_go(struct cpu *c, const struct cpu_exception *x)
 {
-	struct event e = {.vector = x->vector, .soft = x->kind == EXK_SOFT,
-			  .has_error = x->has_error && x->kind != EXK_EXTERNAL, .error = x->error,
-			  .ext = x->kind != EXK_SOFT, .rf = exception_rf(c, x)};
+	struct event e = {.vector = x->vector,
+			  .soft = x->kind == EXK_SOFT,
+			  .has_error = x->has_error && x->kind != EXK_EXTERNAL,
+			  .error = x->error,
+			  .ext = x->kind != EXK_SOFT,
+			  .rf = exception_rf(c, x)};
 
 	event_go(c, &e);
 }
@@ -379,8 +391,8 @@ void interp_deliver(struct cpu *c)
 		}
 		if (is_double_fault(&x, &c->exc)) {
 			exception_enter(c, &c->exc);
-			x = (struct cpu_exception){.vector = EXC_DF, .kind = EXK_FAULT,
-						   .has_error = true};
+			x = (struct cpu_exception){
+				.vector = EXC_DF, .kind = EXK_FAULT, .has_error = true};
 		} else {
 			x = c->exc;
 		}

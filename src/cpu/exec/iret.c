@@ -11,7 +11,12 @@
 
 #include "cpu/exec/far.h"
 
-#define SAME(fn) {{fn, fn, fn, fn, fn, fn, fn, fn}}
+#define SAME(fn)                                                                                   \
+	{                                                                                          \
+		{                                                                                  \
+			fn, fn, fn, fn, fn, fn, fn, fn                                             \
+		}                                                                                  \
+	}
 
 /* ---- flags ---- */
 

@@ -16,22 +16,30 @@ static bool cas(void *p, unsigned size, u64 *old, u64 v)
 	switch (size) {
 	case 1:
 		__asm__ volatile("lock cmpxchgb %b3, %1"
-				 : "=@ccz"(ok), "+m"(*(u8 *)p), "+a"(*old) : "q"(v) : "memory");
+				 : "=@ccz"(ok), "+m"(*(u8 *)p), "+a"(*old)
+				 : "q"(v)
+				 : "memory");
 		*old = (u8)*old;
 		break;
 	case 2:
 		__asm__ volatile("lock cmpxchgw %w3, %1"
-				 : "=@ccz"(ok), "+m"(*(u16 *)p), "+a"(*old) : "r"(v) : "memory");
+				 : "=@ccz"(ok), "+m"(*(u16 *)p), "+a"(*old)
+				 : "r"(v)
+				 : "memory");
 		*old = (u16)*old;
 		break;
 	case 4:
 		__asm__ volatile("lock cmpxchgl %k3, %1"
-				 : "=@ccz"(ok), "+m"(*(u32 *)p), "+a"(*old) : "r"(v) : "memory");
+				 : "=@ccz"(ok), "+m"(*(u32 *)p), "+a"(*old)
+				 : "r"(v)
+				 : "memory");
 		*old = (u32)*old;
 		break;
 	default:
 		__asm__ volatile("lock cmpxchgq %3, %1"
-				 : "=@ccz"(ok), "+m"(*(u64 *)p), "+a"(*old) : "r"(v) : "memory");
+				 : "=@ccz"(ok), "+m"(*(u64 *)p), "+a"(*old)
+				 : "r"(v)
+				 : "memory");
 		break;
 	}
 	return ok;

@@ -111,7 +111,7 @@ int msr_read(struct cpu *c, u32 msr, u64 *v)
 		return 0;
 	}
 	switch (msr) {
-	/* clang-format off */
+		/* clang-format off */
 #define FIELD(number, field, rule) case number: *v = c->s.field; return 0;
 #define FIXED(number, value, writable) case number: *v = (value); return 0;
 #include "cpu/msrs.def"
@@ -134,7 +134,7 @@ int msr_write(struct cpu *c, u32 msr, u64 v)
 	if (mtrr_slot(c, msr))
 		return mtrr_write(c, msr, v);
 	switch (msr) {
-	/* clang-format off */
+		/* clang-format off */
 #define FIELD(number, field, rule) case number: if (!rule_ok(rule, v)) return -1; c->s.field = v; return 0;
 #define FIXED(number, value, writable) case number: return (writable) ? 0 : -1;
 #include "cpu/msrs.def"

@@ -260,7 +260,8 @@ static always_inline void body_imul_E(struct cpu *c, const struct insn *in, unsi
 }
 BODY_SIZED(imul_E, body_imul_E)
 
-static always_inline void body_imul_GE(struct cpu *c, const struct insn *in, unsigned size, bool mem)
+static always_inline void body_imul_GE(struct cpu *c, const struct insn *in, unsigned size,
+				       bool mem)
 {
 	u64 lo, hi;
 	bool over = imul(size, reg_get(c, in->greg, size), src_e(c, in, size, mem), &lo, &hi);

@@ -10,7 +10,7 @@
 
 /* A register-only or memory-only form: the other half is never bound. */
 #define BODY(name) BODY_RM(name, name, name)
-#define FN(name) static void name(struct cpu *c, const struct insn *in)
+#define FN(name)   static void name(struct cpu *c, const struct insn *in)
 
 /* --- whole registers --- */
 
@@ -60,32 +60,80 @@ static always_inline void vstore32(struct cpu *c, const struct insn *in, unsigne
 		mem_st_bytes(c, la, slot(c, in->reg), 32);
 }
 
-FN(mov16_vw) { slot_set(c, in->reg, slot_low(c, in->rm)); }
-FN(mov16_wv) { slot_set(c, in->rm, slot_low(c, in->reg)); }
-FN(mov16u_vm) { load16(c, in, 0); }
-FN(mov16a_vm) { load16(c, in, 16); }
-FN(mov16u_mv) { store16(c, in, 0); }
-FN(mov16a_mv) { store16(c, in, 16); }
+FN(mov16_vw)
+{
+	slot_set(c, in->reg, slot_low(c, in->rm));
+}
+FN(mov16_wv)
+{
+	slot_set(c, in->rm, slot_low(c, in->reg));
+}
+FN(mov16u_vm)
+{
+	load16(c, in, 0);
+}
+FN(mov16a_vm)
+{
+	load16(c, in, 16);
+}
+FN(mov16u_mv)
+{
+	store16(c, in, 0);
+}
+FN(mov16a_mv)
+{
+	store16(c, in, 16);
+}
 BODY_RM(mov16u_VW, mov16_vw, mov16u_vm)
 BODY_RM(mov16a_VW, mov16_vw, mov16a_vm)
 BODY_RM(mov16u_WV, mov16_wv, mov16u_mv)
 BODY_RM(mov16a_WV, mov16_wv, mov16a_mv)
 
-FN(vmov16_vw) { slot_set_zx(c, in->reg, slot_low(c, in->rm)); }
-FN(vmov16_wv) { slot_set_zx(c, in->rm, slot_low(c, in->reg)); }
-FN(vmov16u_vm) { vload16(c, in, 0); }
-FN(vmov16a_vm) { vload16(c, in, 16); }
+FN(vmov16_vw)
+{
+	slot_set_zx(c, in->reg, slot_low(c, in->rm));
+}
+FN(vmov16_wv)
+{
+	slot_set_zx(c, in->rm, slot_low(c, in->reg));
+}
+FN(vmov16u_vm)
+{
+	vload16(c, in, 0);
+}
+FN(vmov16a_vm)
+{
+	vload16(c, in, 16);
+}
 BODY_RM(vmov16u_VW, vmov16_vw, vmov16u_vm)
 BODY_RM(vmov16a_VW, vmov16_vw, vmov16a_vm)
 BODY_RM(vmov16u_WV, vmov16_wv, mov16u_mv)
 BODY_RM(vmov16a_WV, vmov16_wv, mov16a_mv)
 
-FN(vmov32_vw) { copy32(slot(c, in->reg), slot(c, in->rm)); }
-FN(vmov32_wv) { copy32(slot(c, in->rm), slot(c, in->reg)); }
-FN(vmov32u_vm) { vload32(c, in, 0); }
-FN(vmov32a_vm) { vload32(c, in, 32); }
-FN(vmov32u_mv) { vstore32(c, in, 0); }
-FN(vmov32a_mv) { vstore32(c, in, 32); }
+FN(vmov32_vw)
+{
+	copy32(slot(c, in->reg), slot(c, in->rm));
+}
+FN(vmov32_wv)
+{
+	copy32(slot(c, in->rm), slot(c, in->reg));
+}
+FN(vmov32u_vm)
+{
+	vload32(c, in, 0);
+}
+FN(vmov32a_vm)
+{
+	vload32(c, in, 32);
+}
+FN(vmov32u_mv)
+{
+	vstore32(c, in, 0);
+}
+FN(vmov32a_mv)
+{
+	vstore32(c, in, 32);
+}
 BODY_RM(vmov32u_VW, vmov32_vw, vmov32u_vm)
 BODY_RM(vmov32a_VW, vmov32_vw, vmov32a_vm)
 BODY_RM(vmov32u_WV, vmov32_wv, vmov32u_mv)
@@ -108,21 +156,54 @@ static always_inline u64 slot_q(struct cpu *c, unsigned n, unsigned i)
 	return ((const u64 *)slot(c, n))[i];
 }
 
-FN(mov4_VM) { slot_set(c, in->reg, vec_of32((u32)load(c, in, 4))); }
-FN(vmov4_VM) { slot_set_zx(c, in->reg, vec_of32((u32)load(c, in, 4))); }
-FN(mov4_MV) { store(c, in, 4, (u32)slot_q(c, in->reg, 0)); }
+FN(mov4_VM)
+{
+	slot_set(c, in->reg, vec_of32((u32)load(c, in, 4)));
+}
+FN(vmov4_VM)
+{
+	slot_set_zx(c, in->reg, vec_of32((u32)load(c, in, 4)));
+}
+FN(mov4_MV)
+{
+	store(c, in, 4, (u32)slot_q(c, in->reg, 0));
+}
 BODY(mov4_VM)
 BODY(vmov4_VM)
 BODY(mov4_MV)
 
-FN(movq_vu) { slot_set(c, in->reg, _mm_move_epi64(slot_low(c, in->rm))); }
-FN(movq_vm) { slot_set(c, in->reg, vec_of64(load(c, in, 8))); }
-FN(movq_UV) { slot_set(c, in->rm, _mm_move_epi64(slot_low(c, in->reg))); }
-FN(vmovq_vu) { slot_set_zx(c, in->reg, _mm_move_epi64(slot_low(c, in->rm))); }
-FN(vmovq_vm) { slot_set_zx(c, in->reg, vec_of64(load(c, in, 8))); }
-FN(vmovq_UV) { slot_set_zx(c, in->rm, _mm_move_epi64(slot_low(c, in->reg))); }
-FN(movq_MV) { store(c, in, 8, slot_q(c, in->reg, 0)); }
-FN(movhps_MV) { store(c, in, 8, slot_q(c, in->reg, 1)); }
+FN(movq_vu)
+{
+	slot_set(c, in->reg, _mm_move_epi64(slot_low(c, in->rm)));
+}
+FN(movq_vm)
+{
+	slot_set(c, in->reg, vec_of64(load(c, in, 8)));
+}
+FN(movq_UV)
+{
+	slot_set(c, in->rm, _mm_move_epi64(slot_low(c, in->reg)));
+}
+FN(vmovq_vu)
+{
+	slot_set_zx(c, in->reg, _mm_move_epi64(slot_low(c, in->rm)));
+}
+FN(vmovq_vm)
+{
+	slot_set_zx(c, in->reg, vec_of64(load(c, in, 8)));
+}
+FN(vmovq_UV)
+{
+	slot_set_zx(c, in->rm, _mm_move_epi64(slot_low(c, in->reg)));
+}
+FN(movq_MV)
+{
+	store(c, in, 8, slot_q(c, in->reg, 0));
+}
+FN(movhps_MV)
+{
+	store(c, in, 8, slot_q(c, in->reg, 1));
+}
 BODY_RM(movq_VW, movq_vu, movq_vm)
 BODY_RM(vmovq_VW, vmovq_vu, vmovq_vm)
 BODY(movq_UV)
@@ -130,16 +211,34 @@ BODY(vmovq_UV)
 BODY(movq_MV)
 BODY(movhps_MV)
 
-FN(movd_ve4) { slot_set(c, in->reg, vec_of32((u32)reg_get(c, in->ereg, 4))); }
-FN(movd_ve8) { slot_set(c, in->reg, vec_of64(reg_get(c, in->ereg, 8))); }
-FN(vmovd_ve4) { slot_set_zx(c, in->reg, vec_of32((u32)reg_get(c, in->ereg, 4))); }
-FN(vmovd_ve8) { slot_set_zx(c, in->reg, vec_of64(reg_get(c, in->ereg, 8))); }
-FN(movd_ev4) { reg_set(c, in->ereg, 4, slot_q(c, in->reg, 0)); }
-FN(movd_ev8) { reg_set(c, in->ereg, 8, slot_q(c, in->reg, 0)); }
+FN(movd_ve4)
+{
+	slot_set(c, in->reg, vec_of32((u32)reg_get(c, in->ereg, 4)));
+}
+FN(movd_ve8)
+{
+	slot_set(c, in->reg, vec_of64(reg_get(c, in->ereg, 8)));
+}
+FN(vmovd_ve4)
+{
+	slot_set_zx(c, in->reg, vec_of32((u32)reg_get(c, in->ereg, 4)));
+}
+FN(vmovd_ve8)
+{
+	slot_set_zx(c, in->reg, vec_of64(reg_get(c, in->ereg, 8)));
+}
+FN(movd_ev4)
+{
+	reg_set(c, in->ereg, 4, slot_q(c, in->reg, 0));
+}
+FN(movd_ev8)
+{
+	reg_set(c, in->ereg, 8, slot_q(c, in->reg, 0));
+}
 
 /* By operand size, 4 or 8 bytes. */
 #define BODY_Y(name, r4, m4, r8, m8)                                                               \
-	const struct insn_body x_##name = { { r4, m4, r4, m4, r4, m4, r8, m8 } };
+	const struct insn_body x_##name = {{r4, m4, r4, m4, r4, m4, r8, m8}};
 BODY_Y(movd_VE, movd_ve4, mov4_VM, movd_ve8, movq_vm)
 BODY_Y(vmovd_VE, vmovd_ve4, vmov4_VM, vmovd_ve8, vmovq_vm)
 BODY_Y(movd_EV, movd_ev4, mov4_MV, movd_ev8, movq_MV)
@@ -164,14 +263,38 @@ static always_inline __m128i pair_high(__m128i a, __m128i b)
 	return _mm_unpackhi_epi64(a, b);
 }
 
-FN(movss_VU) { slot_set(c, in->reg, low4(slot_low(c, in->rm), slot_low(c, in->reg))); }
-FN(movss_UV) { slot_set(c, in->rm, low4(slot_low(c, in->reg), slot_low(c, in->rm))); }
-FN(movsd_VU) { slot_set(c, in->reg, low8(slot_low(c, in->rm), slot_low(c, in->reg))); }
-FN(movsd_UV) { slot_set(c, in->rm, low8(slot_low(c, in->reg), slot_low(c, in->rm))); }
-FN(vmovss_VHU) { slot_set_zx(c, in->reg, low4(slot_low(c, in->rm), slot_low(c, in->vvvv))); }
-FN(vmovss_UHV) { slot_set_zx(c, in->rm, low4(slot_low(c, in->reg), slot_low(c, in->vvvv))); }
-FN(vmovsd_VHU) { slot_set_zx(c, in->reg, low8(slot_low(c, in->rm), slot_low(c, in->vvvv))); }
-FN(vmovsd_UHV) { slot_set_zx(c, in->rm, low8(slot_low(c, in->reg), slot_low(c, in->vvvv))); }
+FN(movss_VU)
+{
+	slot_set(c, in->reg, low4(slot_low(c, in->rm), slot_low(c, in->reg)));
+}
+FN(movss_UV)
+{
+	slot_set(c, in->rm, low4(slot_low(c, in->reg), slot_low(c, in->rm)));
+}
+FN(movsd_VU)
+{
+	slot_set(c, in->reg, low8(slot_low(c, in->rm), slot_low(c, in->reg)));
+}
+FN(movsd_UV)
+{
+	slot_set(c, in->rm, low8(slot_low(c, in->reg), slot_low(c, in->rm)));
+}
+FN(vmovss_VHU)
+{
+	slot_set_zx(c, in->reg, low4(slot_low(c, in->rm), slot_low(c, in->vvvv)));
+}
+FN(vmovss_UHV)
+{
+	slot_set_zx(c, in->rm, low4(slot_low(c, in->reg), slot_low(c, in->vvvv)));
+}
+FN(vmovsd_VHU)
+{
+	slot_set_zx(c, in->reg, low8(slot_low(c, in->rm), slot_low(c, in->vvvv)));
+}
+FN(vmovsd_UHV)
+{
+	slot_set_zx(c, in->rm, low8(slot_low(c, in->reg), slot_low(c, in->vvvv)));
+}
 BODY(movss_VU)
 BODY(movss_UV)
 BODY(movsd_VU)
@@ -207,10 +330,22 @@ BODY(vmovlps_VHM)
 BODY(vmovhps_VHM)
 
 /* MOVHLPS: the source's high half into the low one, which is UNPCKHPD the other way round. */
-FN(movhlps) { slot_set(c, in->reg, pair_high(slot_low(c, in->rm), slot_low(c, in->reg))); }
-FN(vmovhlps) { slot_set_zx(c, in->reg, pair_high(slot_low(c, in->rm), slot_low(c, in->vvvv))); }
-FN(movlhps) { slot_set(c, in->reg, pair_low(slot_low(c, in->reg), slot_low(c, in->rm))); }
-FN(vmovlhps) { slot_set_zx(c, in->reg, pair_low(slot_low(c, in->vvvv), slot_low(c, in->rm))); }
+FN(movhlps)
+{
+	slot_set(c, in->reg, pair_high(slot_low(c, in->rm), slot_low(c, in->reg)));
+}
+FN(vmovhlps)
+{
+	slot_set_zx(c, in->reg, pair_high(slot_low(c, in->rm), slot_low(c, in->vvvv)));
+}
+FN(movlhps)
+{
+	slot_set(c, in->reg, pair_low(slot_low(c, in->reg), slot_low(c, in->rm)));
+}
+FN(vmovlhps)
+{
+	slot_set_zx(c, in->reg, pair_low(slot_low(c, in->vvvv), slot_low(c, in->rm)));
+}
 BODY(movhlps)
 BODY(vmovhlps)
 BODY(movlhps)
@@ -237,7 +372,8 @@ FN(vzeroall)
 BODY(vzeroupper)
 BODY(vzeroall)
 
-/* Guest accesses are host accesses in program order: only MFENCE orders more than x86 does anyway. */
+/* Guest accesses are host accesses in program order: only MFENCE orders more than x86 does anyway.
+ */
 FN(mfence)
 {
 	(void)c;
@@ -247,5 +383,8 @@ FN(mfence)
 BODY(mfence)
 
 /* Coherent memory: only the address is checked. */
-FN(clflush) { mem_probe(c, mem_addr(c, in, 1, ACC_READ), 1, ACC_READ); }
+FN(clflush)
+{
+	mem_probe(c, mem_addr(c, in, 1, ACC_READ), 1, ACC_READ);
+}
 BODY(clflush)

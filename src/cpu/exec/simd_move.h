@@ -2,8 +2,9 @@
 /*
  * simd_move: XMM/YMM slots as the bodies of moves see them.
  *
- * XMM n is the low half of c->s.ymm[n]. Legacy SSE keeps the high half, VEX.128 clears it. Slots are
- * written with the width they will be read with, or store forwarding fails in the stub that follows.
+ * XMM n is the low half of c->s.ymm[n]. Legacy SSE keeps the high half, VEX.128 clears it. Slots
+ * are written with the width they will be read with, or store forwarding fails in the stub that
+ * follows.
  *
  * Freestanding, no state. Context: vcpu.
  */
@@ -58,6 +59,6 @@ static always_inline __m128i vec_of32(u32 v)
 
 /* Bodies that do not depend on the operand size. */
 #define BODY_RM(name, reg, mem)                                                                    \
-	const struct insn_body x_##name = { { reg, mem, reg, mem, reg, mem, reg, mem } };
+	const struct insn_body x_##name = {{reg, mem, reg, mem, reg, mem, reg, mem}};
 
 #endif

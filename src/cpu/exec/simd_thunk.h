@@ -14,9 +14,9 @@
  *   result: -1 the instruction faulted, nothing changed; forms that write flags: AH after LAHF in
  *   bits 15:8 and OF in bit 0; otherwise 0, or nothing when the form cannot fault
  *
- * insn_thunk[form][n]: n = VEX.L, or W for forms with a `y` operand; MMX: 0 register, 1 memory form.
- * Stubs of one form for every immediate are T_STRIDE apart. MMX stubs work on the live MMX registers
- * and exist for each register (pair).
+ * insn_thunk[form][n]: n = VEX.L, or W for forms with a `y` operand; MMX: 0 register, 1 memory
+ * form. Stubs of one form for every immediate are T_STRIDE apart. MMX stubs work on the live MMX
+ * registers and exist for each register (pair).
  *
  * Entered by: gen/thunks.c (the bodies), the translator. Context: vcpu.
  */
@@ -70,25 +70,19 @@ extern const char thunk_fault[], thunk_fault_avx[];
 #define T_SIZE_E (-4)
 #define T_SIZE_Y (-5)
 
-/* #XM, #MF or #UD after a stub returned -1. Returns when a pending x87 error was dropped (CR0.NE = 0,
- * see x87_pending): then the stub is to be run again. */
+/* #XM, #MF or #UD after a stub returned -1. Returns when a pending x87 error was dropped (CR0.NE =
+ * 0, see x87_pending): then the stub is to be run again. */
 void thunk_failed(struct cpu *c, bool mmx);
 
 static always_inline unsigned thunk_size(const struct insn *in, int size)
 {
 	switch (size) {
-	case T_SIZE_X:
-		return in->vl;
-	case T_SIZE_H:
-		return in->vl / 2u;
-	case T_SIZE_K:
-		return in->vl / 4u;
-	case T_SIZE_E:
-		return in->vl / 8u;
-	case T_SIZE_Y:
-		return in->osz;
-	default:
-		return (unsigned)size;
+	case T_SIZE_X: return in->vl;
+	case T_SIZE_H: return in->vl / 2u;
+	case T_SIZE_K: return in->vl / 4u;
+	case T_SIZE_E: return in->vl / 8u;
+	case T_SIZE_Y: return in->osz;
+	default: return (unsigned)size;
 	}
 }
 
@@ -196,7 +190,7 @@ static always_inline void thunk_exec(struct cpu *c, const struct insn *in, unsig
 	{                                                                                          \
 		thunk_exec(c, in, t, size, true);                                                  \
 	}                                                                                          \
-	const struct insn_body name = { { name##_r, name##_m, name##_r, name##_m, name##_r,        \
-					  name##_m, name##_r, name##_m } };
+	const struct insn_body name = {                                                            \
+		{name##_r, name##_m, name##_r, name##_m, name##_r, name##_m, name##_r, name##_m}};
 
 #endif

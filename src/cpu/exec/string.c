@@ -178,7 +178,8 @@ static always_inline void body_lods(struct cpu *c, const struct insn *in, unsign
 		if (repeats(in) && !reg_addr(c, in, R_RCX))
 			return;
 		reg_set(c, REG_OFF(R_RAX), size,
-			mem_ld(c, mem_la(c, in->seg, reg_addr(c, in, R_RSI), size, ACC_READ), size));
+			mem_ld(c, mem_la(c, in->seg, reg_addr(c, in, R_RSI), size, ACC_READ),
+			       size));
 		reg_advance(c, in, R_RSI, step_of(c, size));
 		if (repeats(in))
 			after_run(c, in, 1);

@@ -12,7 +12,12 @@
 
 #include "cpu/exec/far.h"
 
-#define SAME(fn) {{fn, fn, fn, fn, fn, fn, fn, fn}}
+#define SAME(fn)                                                                                   \
+	{                                                                                          \
+		{                                                                                  \
+			fn, fn, fn, fn, fn, fn, fn, fn                                             \
+		}                                                                                  \
+	}
 
 #define AR_FLAT (AR_S | AR_P | AR_G)
 
@@ -21,11 +26,12 @@
 /* Flat code (L or D set by `bits`) and data at privilege cpl. */
 static void load_flat(struct cpu *c, u32 cs, u32 ss, unsigned cpl, u32 bits)
 {
-	c->s.seg[S_CS] = (struct cpu_segment){
-		.limit = 0xffffffff, .sel = (u16)cs, .ar = AR_FLAT | 0xb | cpl << AR_DPL_SHIFT | bits};
-	c->s.seg[S_SS] = (struct cpu_segment){
-		.limit = 0xffffffff, .sel = (u16)ss,
-		.ar = AR_FLAT | AR_DB | 0x3 | cpl << AR_DPL_SHIFT};
+	c->s.seg[S_CS] = (struct cpu_segment){.limit = 0xffffffff,
+					      .sel = (u16)cs,
+					      .ar = AR_FLAT | 0xb | cpl << AR_DPL_SHIFT | bits};
+	c->s.seg[S_SS] = (struct cpu_segment){.limit = 0xffffffff,
+					      .sel = (u16)ss,
+					      .ar = AR_FLAT | AR_DB | 0x3 | cpl << AR_DPL_SHIFT};
 	c->cpl = (u8)cpl;
 	cpu_update_mode(c);
 }

@@ -509,7 +509,7 @@ static void fsgsbase_check(struct cpu *c)
 	if (!(c->s.cr4 & CR4_FSGSBASE))
 		cpu_ud(c);
 }
-#define FSGSBASE(name, number)                                                                        \
+#define FSGSBASE(name, number)                                                                     \
 	static void op_rd##name(struct cpu *c, const struct insn *in)                              \
 	{                                                                                          \
 		fsgsbase_check(c);                                                                 \
@@ -519,7 +519,7 @@ static void fsgsbase_check(struct cpu *c)
 	static void op_wr##name(struct cpu *c, const struct insn *in)                              \
 	{                                                                                          \
 		fsgsbase_check(c);                                                                 \
-		base_write(c, number, reg_get(c, in->ereg, in->osz));                                \
+		base_write(c, number, reg_get(c, in->ereg, in->osz));                              \
 	}                                                                                          \
 	BODY_ONE(wr##name, op_wr##name)
 FSGSBASE(fsbase, S_FS)

@@ -16,11 +16,11 @@
 
 /* Where things are (SDM 3A figures 7-2 and 7-10). */
 struct tss_layout {
-	u8 reg;	      /* bytes of EIP, EFLAGS, general registers */
-	u8 seg_step;  /* bytes from one selector to the next */
-	u8 segs;      /* selectors kept: the 16-bit TSS has no FS and GS */
+	u8 reg;	     /* bytes of EIP, EFLAGS, general registers */
+	u8 seg_step; /* bytes from one selector to the next */
+	u8 segs;     /* selectors kept: the 16-bit TSS has no FS and GS */
 	u8 ip, flags, gpr, seg, ldt;
-	u8 save_end;  /* first byte after what a switch away writes */
+	u8 save_end; /* first byte after what a switch away writes */
 	u8 min_limit;
 };
 static const struct tss_layout tss16 = {2, 2, 4, 14, 16, 18, 34, 42, 42, 0x2b};

@@ -17,20 +17,20 @@
 
 /* --- areas --- */
 
-#define XS_X87 BIT64(0)
-#define XS_SSE BIT64(1)
-#define XS_AVX BIT64(2)
+#define XS_X87	   BIT64(0)
+#define XS_SSE	   BIT64(1)
+#define XS_AVX	   BIT64(2)
 #define XS_COMPACT BIT64(63)
 
-#define FX_SIZE	     512u
-#define FX_MXCSR     24u
-#define FX_MXCSR_MASK 28u
-#define FX_ST	     32u
-#define FX_XMM	     160u
-#define XS_HEADER    512u
+#define FX_SIZE	       512u
+#define FX_MXCSR       24u
+#define FX_MXCSR_MASK  28u
+#define FX_ST	       32u
+#define FX_XMM	       160u
+#define XS_HEADER      512u
 #define XS_HEADER_SIZE 64u
-#define XS_YMM	     576u
-#define XS_SIZE	     832u
+#define XS_YMM	       576u
+#define XS_SIZE	       832u
 
 /* Vector registers an instruction reaches in this mode. */
 static always_inline unsigned vec_regs(const struct cpu *c)

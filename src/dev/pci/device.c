@@ -57,8 +57,7 @@ void pci_bar_set(struct pci_device *pci, unsigned index, enum pci_bar_kind kind,
 	ASSERT(index + wide < PCI_BARS && pci->bar[index].kind == PCI_BAR_NONE &&
 		       is_pow2(region->size) && region->size >= least,
 	       "a device asks for an impossible BAR");
-	pci->bar[index] =
-		(struct pci_bar){.kind = kind, .size = region->size, .region = region};
+	pci->bar[index] = (struct pci_bar){.kind = kind, .size = region->size, .region = region};
 	st32(pci->config + reg, kind == PCI_BAR_IO ? PCI_BASE_ADDRESS_IO
 				: wide		   ? PCI_BASE_ADDRESS_MEM_64
 						   : 0);
@@ -94,14 +93,11 @@ u64 pci_bar_address(const struct pci_device *pci, unsigned n)
 	const u8 *reg = pci->config + PCI_BASE_ADDRESS_0 + n * 4;
 
 	switch (pci->bar[n].kind) {
-	case PCI_BAR_IO:
-		return ld32(reg) & PCI_BASE_ADDRESS_IO_MASK;
-	case PCI_BAR_MEM32:
-		return ld32(reg) & PCI_BASE_ADDRESS_MEM_MASK;
+	case PCI_BAR_IO: return ld32(reg) & PCI_BASE_ADDRESS_IO_MASK;
+	case PCI_BAR_MEM32: return ld32(reg) & PCI_BASE_ADDRESS_MEM_MASK;
 	case PCI_BAR_MEM64:
 		return (ld32(reg) & PCI_BASE_ADDRESS_MEM_MASK) | (u64)ld32(reg + 4) << 32;
-	default:
-		return 0;
+	default: return 0;
 	}
 }
 

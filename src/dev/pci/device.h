@@ -64,9 +64,9 @@ struct pci_device {
 	u8 reset_config[PCIE_CONFIG_SIZE];
 	struct pci_bar bar[PCI_BARS];
 	struct pci_msix msix;
-	u8 cap_next; /* first free byte for capabilities */
-	u8 cap_last; /* offset of the last one, 0 = none */
-	bool intx;   /* the device asserts its pin; INTx lock */
+	u8 cap_next;	  /* first free byte for capabilities */
+	u8 cap_last;	  /* offset of the last one, 0 = none */
+	bool intx;	  /* the device asserts its pin; INTx lock */
 	bool intx_driven; /* counted in the host's line; INTx lock */
 };
 

@@ -106,8 +106,8 @@ static u64 host_ecam_read(void *arg, u64 off, unsigned size)
 static void host_ecam_write(void *arg, u64 off, unsigned size, u64 value)
 {
 	if (!host_ecam_crosses(off, size))
-		host_config_write(arg, (unsigned)(off >> 20), (off >> 12) & 0xff, off & 0xfff,
-				  size, (u32)value);
+		host_config_write(arg, (unsigned)(off >> 20), (off >> 12) & 0xff, off & 0xfff, size,
+				  (u32)value);
 }
 
 /* ---- the host bridge's own registers ----------------------------------------------------- */

@@ -15,7 +15,7 @@
 #include "host/fail.h"
 #include "lib/bits.h"
 
-#define MSIX_BAR_SIZE 0x1000
+#define MSIX_BAR_SIZE	0x1000
 #define MSIX_PBA_OFFSET 0x800
 
 /* Lock held. */

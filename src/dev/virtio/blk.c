@@ -22,7 +22,7 @@
 
 #define BLK_QUEUES_MAX 8
 #define BLK_QUEUE_SIZE 256
-#define BLK_SEG_MAX (VIRTQ_SEGS - 4)
+#define BLK_SEG_MAX    (VIRTQ_SEGS - 4)
 /* One discard or write-zeroes request covers at most this much. */
 #define BLK_RANGE_SECTORS 0x400000u
 
@@ -211,10 +211,8 @@ static int blk_range(struct virtio_blk *blk, struct blk_req *req)
 static int blk_dispatch(struct virtio_blk *blk, struct blk_req *req, u64 sector)
 {
 	switch (req->type) {
-	case VIRTIO_BLK_T_IN:
-		return blk_read(blk, req, sector);
-	case VIRTIO_BLK_T_OUT:
-		return blk_write(blk, req, sector);
+	case VIRTIO_BLK_T_IN: return blk_read(blk, req, sector);
+	case VIRTIO_BLK_T_OUT: return blk_write(blk, req, sector);
 	case VIRTIO_BLK_T_FLUSH:
 		blk_count(&blk->stats.flushes, 1);
 		if (blk->disk->read_only)
@@ -226,10 +224,8 @@ static int blk_dispatch(struct virtio_blk *blk, struct blk_req *req, u64 sector)
 			      min_u64(sizeof(blk->serial), req->ring->in_len - 1));
 		return VIRTIO_BLK_S_OK;
 	case VIRTIO_BLK_T_DISCARD:
-	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return blk_range(blk, req);
-	default:
-		return VIRTIO_BLK_S_UNSUPP;
+	case VIRTIO_BLK_T_WRITE_ZEROES: return blk_range(blk, req);
+	default: return VIRTIO_BLK_S_UNSUPP;
 	}
 }
 

@@ -18,12 +18,12 @@
 #include "lib/bits.h"
 #include "spec/virtio.h"
 
-#define CONSOLE_RX 0
-#define CONSOLE_TX 1
-#define CONSOLE_QUEUES 2
+#define CONSOLE_RX	   0
+#define CONSOLE_TX	   1
+#define CONSOLE_QUEUES	   2
 #define CONSOLE_QUEUE_SIZE 64
-#define CONSOLE_INPUT 4096u
-#define CONSOLE_CHUNK 1024u
+#define CONSOLE_INPUT	   4096u
+#define CONSOLE_CHUNK	   1024u
 
 struct virtio_console {
 	struct virtio_device vdev; /* first */
@@ -127,8 +127,8 @@ static bool console_write_out(struct virtio_console *console)
 	u8 chunk[CONSOLE_CHUNK];
 
 	while (console->tx_done < req->out_len) {
-		unsigned len = (unsigned)virtq_copy_out(req, console->tx_done, chunk,
-							sizeof(chunk));
+		unsigned len =
+			(unsigned)virtq_copy_out(req, console->tx_done, chunk, sizeof(chunk));
 		int taken = (int)len;
 
 		if (console->backend.put)
@@ -149,8 +149,8 @@ static void console_tx(struct virtio_console *console)
 	unsigned budget = CONSOLE_QUEUE_SIZE;
 
 	do {
-		while (budget && (console->tx || virtio_queue_pop(vdev, CONSOLE_TX,
-								  &console->tx))) {
+		while (budget &&
+		       (console->tx || virtio_queue_pop(vdev, CONSOLE_TX, &console->tx))) {
 			budget--;
 			if (!console_write_out(console))
 				goto out;

@@ -31,8 +31,8 @@ struct virtio_ops {
 	void (*queue_ready)(struct virtio_device *vdev, unsigned n);
 	/* The driver set DRIVER_OK. Optional. Loop. */
 	void (*start)(struct virtio_device *vdev);
-	/* Finish every request under way. With `forget` none may be in flight after return; without,
-	 * one that waits for the outside (a full terminal) may stay. Loop. */
+	/* Finish every request under way. With `forget` none may be in flight after return;
+	 * without, one that waits for the outside (a full terminal) may stay. Loop. */
 	void (*drain)(struct virtio_device *vdev, bool forget);
 	/* Back to power-on; called after drain. Optional. Loop. */
 	void (*reset)(struct virtio_device *vdev);
@@ -59,8 +59,8 @@ struct virtio_device {
 	struct loop *loop; /* the thread's, where ops run */
 
 	/* By the device before virtio_device_open. */
-	u16 id;		    /* VIRTIO_ID_* */
-	u64 offered;	    /* device features; the transport adds its own */
+	u16 id;	     /* VIRTIO_ID_* */
+	u64 offered; /* device features; the transport adds its own */
 	unsigned queues;
 	u16 queue_max[VIRTIO_QUEUES_MAX];
 	u8 config[VIRTIO_CONFIG_MAX];
@@ -76,13 +76,13 @@ struct virtio_device {
 	u32 feature_select, driver_feature_select;
 	u16 config_vector;
 	u16 queue_select;
-	u8 status;	/* also read without lock */
+	u8 status; /* also read without lock */
 	u8 generation;
 	u8 isr;
 	struct virtio_queue_config queue_config[VIRTIO_QUEUES_MAX];
-	u8 cfg_cap;	/* offset of the PCI configuration access capability */
+	u8 cfg_cap; /* offset of the PCI configuration access capability */
 
-	u32 kicked;	/* bit per queue; atomic */
+	u32 kicked; /* bit per queue; atomic */
 
 	/* loop */
 	struct virtq queue[VIRTIO_QUEUES_MAX];

@@ -18,15 +18,15 @@
 #include "lib/bits.h"
 #include "spec/virtio.h"
 
-#define WINDOW_SIZE 0x4000
-#define WINDOW_COMMON 0x0000
-#define WINDOW_ISR 0x1000
-#define WINDOW_DEVICE 0x2000
-#define WINDOW_NOTIFY 0x3000
-#define WINDOW_PART 0x1000
+#define WINDOW_SIZE	  0x4000
+#define WINDOW_COMMON	  0x0000
+#define WINDOW_ISR	  0x1000
+#define WINDOW_DEVICE	  0x2000
+#define WINDOW_NOTIFY	  0x3000
+#define WINDOW_PART	  0x1000
 #define NOTIFY_MULTIPLIER 4
 
-#define VIRTIO_BAR 0
+#define VIRTIO_BAR	0
 #define VIRTIO_MSIX_BAR 1
 
 /* What the transport itself can do. */
@@ -126,12 +126,8 @@ static void common_write_queue(struct virtio_device *vdev, u64 off, u32 value)
 	if (queue->enabled)
 		return; /* 4.1.4.3.2: not to be changed any more */
 	switch (off) {
-	case VIRTIO_PCI_COMMON_Q_SIZE:
-		queue->size = (u16)value;
-		break;
-	case VIRTIO_PCI_COMMON_Q_ENABLE:
-		queue->enabled = (u16)value == 1;
-		break;
+	case VIRTIO_PCI_COMMON_Q_SIZE: queue->size = (u16)value; break;
+	case VIRTIO_PCI_COMMON_Q_ENABLE: queue->enabled = (u16)value == 1; break;
 	case VIRTIO_PCI_COMMON_Q_DESC:
 	case VIRTIO_PCI_COMMON_Q_DESC + 4:
 		set_half(&queue->desc, off != VIRTIO_PCI_COMMON_Q_DESC, value);
@@ -144,8 +140,7 @@ static void common_write_queue(struct virtio_device *vdev, u64 off, u32 value)
 	case VIRTIO_PCI_COMMON_Q_DEVICE + 4:
 		set_half(&queue->device, off != VIRTIO_PCI_COMMON_Q_DEVICE, value);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -159,27 +154,13 @@ static void common_write(struct virtio_device *vdev, u64 off, u32 value)
 	}
 	pthread_mutex_lock(&vdev->lock);
 	switch (off) {
-	case VIRTIO_PCI_COMMON_DFSELECT:
-		vdev->feature_select = value;
-		break;
-	case VIRTIO_PCI_COMMON_GFSELECT:
-		vdev->driver_feature_select = value;
-		break;
-	case VIRTIO_PCI_COMMON_GF:
-		common_driver_features(vdev, value);
-		break;
-	case VIRTIO_PCI_COMMON_MSIX:
-		vdev->config_vector = common_vector(vdev, value);
-		break;
-	case VIRTIO_PCI_COMMON_STATUS:
-		start = common_status(vdev, (u8)value);
-		break;
-	case VIRTIO_PCI_COMMON_Q_SELECT:
-		vdev->queue_select = (u16)value;
-		break;
-	default:
-		common_write_queue(vdev, off, value);
-		break;
+	case VIRTIO_PCI_COMMON_DFSELECT: vdev->feature_select = value; break;
+	case VIRTIO_PCI_COMMON_GFSELECT: vdev->driver_feature_select = value; break;
+	case VIRTIO_PCI_COMMON_GF: common_driver_features(vdev, value); break;
+	case VIRTIO_PCI_COMMON_MSIX: vdev->config_vector = common_vector(vdev, value); break;
+	case VIRTIO_PCI_COMMON_STATUS: start = common_status(vdev, (u8)value); break;
+	case VIRTIO_PCI_COMMON_Q_SELECT: vdev->queue_select = (u16)value; break;
+	default: common_write_queue(vdev, off, value); break;
 	}
 	pthread_mutex_unlock(&vdev->lock);
 	if (start)
@@ -221,8 +202,7 @@ static u64 window_read(void *arg, u64 off, unsigned size)
 		if (part + size <= vdev->config_len)
 			value = ld_size(vdev->config + part, size);
 		break;
-	default:
-		break;
+	default: break;
 	}
 	pthread_mutex_unlock(&vdev->lock);
 	return value;
@@ -256,14 +236,9 @@ static void window_write(void *arg, u64 off, unsigned size, u64 value)
 		if (part / NOTIFY_MULTIPLIER < vdev->queues)
 			virtio_queue_kick(vdev, (unsigned)(part / NOTIFY_MULTIPLIER));
 		break;
-	case WINDOW_COMMON:
-		common_write(vdev, part, (u32)value);
-		break;
-	case WINDOW_DEVICE:
-		device_write(vdev, part, size, value);
-		break;
-	default:
-		break;
+	case WINDOW_COMMON: common_write(vdev, part, (u32)value); break;
+	case WINDOW_DEVICE: device_write(vdev, part, size, value); break;
+	default: break;
 	}
 }
 

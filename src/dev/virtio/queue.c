@@ -63,8 +63,7 @@ static int virtq_add_seg(struct virtq *queue, struct virtq_req *req, u64 gpa, u3
 	if (!len)
 		return 0;
 	slot = ram_find(queue->ram, gpa);
-	if (!slot || len > slot->size - (gpa - slot->gpa) ||
-	    (write && slot->kind != RAM_KIND_RAM))
+	if (!slot || len > slot->size - (gpa - slot->gpa) || (write && slot->kind != RAM_KIND_RAM))
 		return virtq_break(queue, "a descriptor points outside memory");
 	if (req->outs + req->ins == VIRTQ_SEGS)
 		return virtq_break(queue, "a chain has too many descriptors");
@@ -210,8 +209,7 @@ static void virtq_split_notify(struct virtq *queue, bool on)
 	if (!s->event_idx)
 		virtq_store16(queue, s->device, on ? 0 : VIRTQ_USED_F_NO_NOTIFY);
 	else if (on)
-		virtq_store16(queue, s->device + VIRTQ_USED_RING + s->size * 8u,
-			      queue->last_avail);
+		virtq_store16(queue, s->device + VIRTQ_USED_RING + s->size * 8u, queue->last_avail);
 }
 
 /* ---- packed ------------------------------------------------------------------------------ */
@@ -515,8 +513,8 @@ int virtq_iov_out(const struct virtq_req *req, u64 off, u64 len, struct iovec *i
 
 		if (!host)
 			return -EIO;
-		iov[n++] = (struct iovec){.iov_base = (void *)(uintptr_t)host,
-					  .iov_len = piece.len};
+		iov[n++] =
+			(struct iovec){.iov_base = (void *)(uintptr_t)host, .iov_len = piece.len};
 	}
 	return n;
 }

@@ -21,7 +21,7 @@
 #include "lib/types.h"
 
 #define VIRTQ_SIZE_MAX 1024
-#define VIRTQ_SEGS 130
+#define VIRTQ_SEGS     130
 
 /* What the guest configured. */
 struct virtq_setup {
@@ -39,9 +39,9 @@ struct virtq_req {
 	struct virtq *queue;
 	struct virtq_req *next; /* free list */
 	u16 id;
-	u16 descs;		/* ring entries the request takes */
-	u16 outs, ins;		/* segments: seg[0..outs) readable, then `ins` writable */
-	u64 out_len, in_len;	/* their bytes */
+	u16 descs;	     /* ring entries the request takes */
+	u16 outs, ins;	     /* segments: seg[0..outs) readable, then `ins` writable */
+	u64 out_len, in_len; /* their bytes */
 	bool in_flight;
 	struct virtq_seg seg[VIRTQ_SEGS];
 };
@@ -51,15 +51,15 @@ struct virtq {
 	struct virtq_setup setup;
 	u16 max_size;
 	bool live;
-	const char *error;  /* why the queue is broken; NULL = sound */
-	u16 last_avail;	    /* next entry to take */
-	u16 avail_idx;	    /* split: the driver's index as last read */
-	u16 used_idx;	    /* next used entry */
+	const char *error;	    /* why the queue is broken; NULL = sound */
+	u16 last_avail;		    /* next entry to take */
+	u16 avail_idx;		    /* split: the driver's index as last read */
+	u16 used_idx;		    /* next used entry */
 	bool avail_wrap, used_wrap; /* packed */
-	u16 since_signal;   /* used entries since the driver was last asked about */
-	u16 in_flight;	    /* requests out with the device */
+	u16 since_signal;	    /* used entries since the driver was last asked about */
+	u16 in_flight;		    /* requests out with the device */
 	u16 descs_in_flight;
-	bool notify_off;    /* the driver was told not to kick */
+	bool notify_off; /* the driver was told not to kick */
 	struct virtq_req *req, *free;
 };
 

@@ -16,8 +16,8 @@
 #include "lib/bits.h"
 #include "spec/virtio.h"
 
-#define RNG_QUEUE_SIZE 8
-#define RNG_CHUNK 256u
+#define RNG_QUEUE_SIZE	8
+#define RNG_CHUNK	256u
 #define RNG_REQUEST_MAX 4096u
 
 struct virtio_rng {
@@ -73,8 +73,7 @@ static const struct virtio_ops rng_ops = {
 	.close = rng_close,
 };
 
-int virtio_rng_open(struct board *board, struct pci_host *host, unsigned slot,
-		    struct device **out)
+int virtio_rng_open(struct board *board, struct pci_host *host, unsigned slot, struct device **out)
 {
 	struct virtio_rng *rng = calloc(1, sizeof(*rng));
 	struct virtio_device *vdev;

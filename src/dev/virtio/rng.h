@@ -8,7 +8,6 @@
 #include "dev/pci/host.h"
 
 /* Context: loop, before vCPUs. */
-int virtio_rng_open(struct board *board, struct pci_host *host, unsigned slot,
-		    struct device **out);
+int virtio_rng_open(struct board *board, struct pci_host *host, unsigned slot, struct device **out);
 
 #endif

@@ -74,7 +74,8 @@ bool code_settled(const struct engine *e, const struct soft_page *page)
 {
 	u32 epoch = __atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < e->cpus; i++)
-		if (e->vcpu[i] && __atomic_load_n(&e->vcpu[i]->epoch_seen, __ATOMIC_SEQ_CST) < epoch)
+		if (e->vcpu[i] &&
+		    __atomic_load_n(&e->vcpu[i]->epoch_seen, __ATOMIC_SEQ_CST) < epoch)
 			return false;
 	return true;
 }

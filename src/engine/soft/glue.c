@@ -176,12 +176,13 @@ static bool is_amd(const struct cpu_model *model)
 	return cpu_model_cpuid(model, 0, 0).ebx == 0x68747541; /* "Auth" */
 }
 
-/* Fixed on every AMD model; Linux and Windows read them without a fault handler (PPR 17h, 2.1.14). */
+/* Fixed on every AMD model; Linux and Windows read them without a fault handler (PPR 17h, 2.1.14).
+ */
 static int amd_msr_read(u32 msr, u64 *value)
 {
 	switch (msr) {
-	case MSR_AMD_HWCR: *value = 0x1000000; return 0; /* TscFreqSel: the TSC counts at P0 */
-	case MSR_AMD_DE_CFG: *value = 2; return 0;	 /* LFENCE serialises */
+	case MSR_AMD_HWCR: *value = 0x1000000; return 0;   /* TscFreqSel: the TSC counts at P0 */
+	case MSR_AMD_DE_CFG: *value = 2; return 0;	   /* LFENCE serialises */
 	case MSR_AMD_NB_CFG: *value = BIT64(46); return 0; /* extended configuration by CF8 */
 	case MSR_AMD_SYSCFG:
 	case MSR_AMD_TOP_MEM:
@@ -364,5 +365,6 @@ void soft_wake(void *engine, unsigned index)
 		return;
 	cpu_event(&v->cpu, EV_INTR);
 	if (__atomic_load_n(&v->sleeping, __ATOMIC_SEQ_CST))
-		syscall(SYS_futex, &v->cpu.event, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+		syscall(SYS_futex, &v->cpu.event, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
+			0);
 }

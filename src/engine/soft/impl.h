@@ -54,8 +54,8 @@ struct block {
 	struct insn insn[];
 };
 
-#define JUMP_CACHE 4096u
-#define BLOCK_HASH 16384u
+#define JUMP_CACHE  4096u
+#define BLOCK_HASH  16384u
 #define BLOCK_STORE (12u << 20)
 #define BLOCK_INSNS 48u
 
@@ -79,9 +79,9 @@ struct vcpu {
 	u8 *store;
 	u32 store_used;
 	/* others read or write, atomic */
-	u32 epoch_seen;	 /* write tags are clean of code pages marked up to here; ~0: not running */
-	u32 sleeping;	 /* waits on cpu.event in a futex */
-	u32 parked;	 /* at a safe point: see world.c */
+	u32 epoch_seen; /* write tags are clean of code pages marked up to here; ~0: not running */
+	u32 sleeping;	/* waits on cpu.event in a futex */
+	u32 parked;	/* at a safe point: see world.c */
 	bool mp_started;
 	/* statistics */
 	u64 exits_pio, exits_mmio, halts, block_lookups, block_decodes, block_drops;

@@ -74,12 +74,15 @@ static int soft_ram_changed(struct engine *e)
 		const struct ram_slot *from = &ram->slot[i];
 		struct soft_slot *s = &e->slot[e->slots];
 		void *p = mmap(NULL, (from->size >> 12) * sizeof(struct soft_page),
-			       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			       0);
+			       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			       -1, 0);
 		if (p == MAP_FAILED)
 			return FAIL(-ENOMEM, "out of memory for the page table of guest RAM");
-		*s = (struct soft_slot){.gpa = from->gpa, .size = from->size, .host = from->host,
-					.pages = p, .rom = from->kind == RAM_KIND_ROM};
+		*s = (struct soft_slot){.gpa = from->gpa,
+					.size = from->size,
+					.host = from->host,
+					.pages = p,
+					.rom = from->kind == RAM_KIND_ROM};
 		e->slots++;
 	}
 	for (unsigned i = 0; i < e->cpus; i++) {

@@ -133,8 +133,8 @@ static void sleep_until_event(struct vcpu *v)
 	world_leave(v);
 	__atomic_store_n(&v->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&c->event, __ATOMIC_SEQ_CST))
-		syscall(SYS_futex, &c->event, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, timeout, NULL,
-			FUTEX_BITSET_MATCH_ANY);
+		syscall(SYS_futex, &c->event, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, timeout,
+			NULL, FUTEX_BITSET_MATCH_ANY);
 	__atomic_store_n(&v->sleeping, 0, __ATOMIC_SEQ_CST);
 	world_enter(v);
 	code_ack(v);

@@ -68,9 +68,11 @@ static void test_verbs(void **state)
 		const char *text;
 		enum verb verb;
 	} row[] = {
-		{"doctor", VERB_DOCTOR}, {"doctor --json", VERB_DOCTOR}, {"version", VERB_VERSION},
-		{"--version", VERB_VERSION}, {"help", VERB_HELP}, {"help run", VERB_HELP},
-		{"--help", VERB_HELP}, {"-h", VERB_HELP}, {"run --help", VERB_RUN},
+		{"doctor", VERB_DOCTOR},   {"doctor --json", VERB_DOCTOR},
+		{"version", VERB_VERSION}, {"--version", VERB_VERSION},
+		{"help", VERB_HELP},	   {"help run", VERB_HELP},
+		{"--help", VERB_HELP},	   {"-h", VERB_HELP},
+		{"run --help", VERB_RUN},
 	};
 
 	(void)state;
@@ -179,7 +181,8 @@ static void test_tables(void **state)
 		for (size_t j = 0; j < i; j++) {
 			assert_string_not_equal(option_table[i].flag, option_table[j].flag);
 			if (option_table[i].letter)
-				assert_int_not_equal(option_table[i].letter, option_table[j].letter);
+				assert_int_not_equal(option_table[i].letter,
+						     option_table[j].letter);
 		}
 		assert_true(option_table[i].help[0]);
 		assert_true(!option_table[i].set != !option_table[i].set_cli);
@@ -209,8 +212,8 @@ static void test_tables(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flags), cmocka_unit_test(test_verbs),
-		cmocka_unit_test(test_bad),   cmocka_unit_test(test_name),
+		cmocka_unit_test(test_flags),  cmocka_unit_test(test_verbs),
+		cmocka_unit_test(test_bad),    cmocka_unit_test(test_name),
 		cmocka_unit_test(test_tables),
 	};
 

@@ -84,14 +84,27 @@ static void counter_write(void *arg, u64 off, unsigned size, u64 value)
 static void test_bus(unused_arg void **state)
 {
 	struct counter a = {0}, b = {0}, d = {0};
-	struct bus_region ra = {.name = "a", .base = 0x1000, .size = 8, .read = counter_read,
-				.write = counter_write, .arg = &a};
-	struct bus_region rb = {.name = "b", .base = 0x1008, .size = 8, .read = counter_read,
-				.write = counter_write, .arg = &b, .max_size = 2};
-	struct bus_region rd = {.name = "d", .base = 0xcf8, .size = 4, .write = counter_write,
-				.arg = &d, .dword_only = true};
-	struct bus_region re = {.name = "e", .base = 0xcf9, .size = 1, .write = counter_write,
+	struct bus_region ra = {.name = "a",
+				.base = 0x1000,
+				.size = 8,
+				.read = counter_read,
+				.write = counter_write,
 				.arg = &a};
+	struct bus_region rb = {.name = "b",
+				.base = 0x1008,
+				.size = 8,
+				.read = counter_read,
+				.write = counter_write,
+				.arg = &b,
+				.max_size = 2};
+	struct bus_region rd = {.name = "d",
+				.base = 0xcf8,
+				.size = 4,
+				.write = counter_write,
+				.arg = &d,
+				.dword_only = true};
+	struct bus_region re = {
+		.name = "e", .base = 0xcf9, .size = 1, .write = counter_write, .arg = &a};
 	struct bus *bus;
 
 	assert_int_equal(bus_open(&bus), 0);

@@ -210,9 +210,9 @@ static inline void state_protected(struct rig *r, struct cpu_state *s, unsigned 
 	s->seg[S_TR] = segment(r, SEL_TSS);
 	s->seg[S_TR].ar |= 2;
 	seg_set_null(&s->seg[S_LDTR], 0, 0);
-	s->seg[S_CS] = segment(r, cpl ? (lng ? SEL_UCODE64 : SEL_UCODE32) :
-				 lng  ? SEL_CODE64 :
-					SEL_CODE32);
+	s->seg[S_CS] = segment(r, cpl	? (lng ? SEL_UCODE64 : SEL_UCODE32)
+				  : lng ? SEL_CODE64
+					: SEL_CODE32);
 	for (unsigned i = 0; i < 6; i++)
 		if (i != S_CS)
 			s->seg[i] = segment(r, cpl ? SEL_UDATA : SEL_DATA);
@@ -257,7 +257,8 @@ static inline struct rig *rig_long(unsigned cpl)
 /* Puts the bytes at CS:RIP and executes one instruction. */
 static inline void step(struct rig *r, const char *bytes, unsigned n)
 {
-	memcpy(r->mem + (u32)(r->c.mode & MODE_64 ? 0 : r->c.s.seg[S_CS].base) + r->c.rip, bytes, n);
+	memcpy(r->mem + (u32)(r->c.mode & MODE_64 ? 0 : r->c.s.seg[S_CS].base) + r->c.rip, bytes,
+	       n);
 	interp_step(&r->c);
 }
 #define STEP(r, bytes) step(r, bytes, sizeof(bytes) - 1)

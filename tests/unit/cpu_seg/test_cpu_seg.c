@@ -223,7 +223,7 @@ static void test_long_serial(void **state)
 	(void)state;
 	put(r, TSS + 36, 8, 0x900000);
 	put(r, IDT + 13 * 16 + 4, 1, 1); /* #GP on the bad stack */
-	STEP(r, "\xcd\x30"); /* fine */
+	STEP(r, "\xcd\x30");		 /* fine */
 	assert_int_equal(r->c.rip, handler(0x30));
 	r->c.s.idt.limit = 0x2ff;
 	STEP(r, "\xcd\x30");

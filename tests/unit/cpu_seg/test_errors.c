@@ -43,30 +43,30 @@ static void test_jump_errors(void **state)
 	static const struct row rows[] = {
 		{0, 0, 0, 13, 0},
 		{0, 3, 0, 13, 0},
-		{0, 0xa8, 0, 13, 0xa8},				       /* beyond the GDT */
-		{0, SEL_CODE32 | 4, 0, 13, SEL_CODE32 | 4},	       /* no LDT */
-		{0, SEL_DATA, 0, 13, SEL_DATA},			       /* not code */
-		{0, SEL_CODE32 | 3, 0, 13, SEL_CODE32},		       /* RPL > CPL */
-		{0, SEL_UCODE32, 0, 13, SEL_UCODE32 & ~3},	       /* DPL != CPL */
+		{0, 0xa8, 0, 13, 0xa8},			    /* beyond the GDT */
+		{0, SEL_CODE32 | 4, 0, 13, SEL_CODE32 | 4}, /* no LDT */
+		{0, SEL_DATA, 0, 13, SEL_DATA},		    /* not code */
+		{0, SEL_CODE32 | 3, 0, 13, SEL_CODE32},	    /* RPL > CPL */
+		{0, SEL_UCODE32, 0, 13, SEL_UCODE32 & ~3},  /* DPL != CPL */
 		{3, SEL_CODE32, 0, 13, SEL_CODE32},
-		{0, SEL_CONF, 0x00cffe000000ffff, 13, SEL_CONF},       /* conforming, DPL > CPL */
-		{0, SEL_CODE16, 0x00001a000000ffff, 11, SEL_CODE16},   /* not present */
-		{0, SEL_CODE16, 0, 13, 0},			       /* EIP over limit */
-		{0, SEL_LDT, 0, 13, SEL_LDT},			       /* a system segment */
-		{3, SEL_TSS2, 0, 13, SEL_TSS2},			       /* TSS with DPL 0 */
-		{0, SEL_TSS2, 0x00008b0034000067, 13, SEL_TSS2},       /* busy */
-		{0, SEL_TSS2, 0x0000090034000067, 11, SEL_TSS2},       /* TSS not present */
-		{0, SEL_TSS2, 0x0000890034000066, 10, SEL_TSS2},       /* TSS too short */
-		{0, SEL_TASK, 0x0000650000480000, 11, SEL_TASK},       /* gate not present */
-		{0, SEL_TASK, 0x0000e50000000000, 13, 0},	       /* to a null TSS */
-		{0, SEL_TASK, 0x0000e500004c0000, 13, 0x4c},	       /* TSS in the LDT */
-		{0, SEL_TASK, 0x0000e50000380000, 13, SEL_TSS},	       /* busy */
-		{0, SEL_GATE, 0x00006c0000180000, 11, SEL_GATE},       /* call gate not present */
-		{3, SEL_GATE | 3, 0x00008c0000180000, 13, SEL_GATE},   /* DPL < CPL */
-		{0, SEL_GATE | 3, 0x00008c0000180000, 13, SEL_GATE},   /* DPL < RPL */
-		{0, SEL_GATE, 0x00008c0000000000, 13, 0},	       /* null target */
-		{0, SEL_GATE, 0x00008c0000100000, 13, SEL_DATA},       /* target not code */
-		{3, SEL_GATE, 0x0000ec0000180000, 13, SEL_CODE32},     /* JMP cannot go inwards */
+		{0, SEL_CONF, 0x00cffe000000ffff, 13, SEL_CONF},     /* conforming, DPL > CPL */
+		{0, SEL_CODE16, 0x00001a000000ffff, 11, SEL_CODE16}, /* not present */
+		{0, SEL_CODE16, 0, 13, 0},			     /* EIP over limit */
+		{0, SEL_LDT, 0, 13, SEL_LDT},			     /* a system segment */
+		{3, SEL_TSS2, 0, 13, SEL_TSS2},			     /* TSS with DPL 0 */
+		{0, SEL_TSS2, 0x00008b0034000067, 13, SEL_TSS2},     /* busy */
+		{0, SEL_TSS2, 0x0000090034000067, 11, SEL_TSS2},     /* TSS not present */
+		{0, SEL_TSS2, 0x0000890034000066, 10, SEL_TSS2},     /* TSS too short */
+		{0, SEL_TASK, 0x0000650000480000, 11, SEL_TASK},     /* gate not present */
+		{0, SEL_TASK, 0x0000e50000000000, 13, 0},	     /* to a null TSS */
+		{0, SEL_TASK, 0x0000e500004c0000, 13, 0x4c},	     /* TSS in the LDT */
+		{0, SEL_TASK, 0x0000e50000380000, 13, SEL_TSS},	     /* busy */
+		{0, SEL_GATE, 0x00006c0000180000, 11, SEL_GATE},     /* call gate not present */
+		{3, SEL_GATE | 3, 0x00008c0000180000, 13, SEL_GATE}, /* DPL < CPL */
+		{0, SEL_GATE | 3, 0x00008c0000180000, 13, SEL_GATE}, /* DPL < RPL */
+		{0, SEL_GATE, 0x00008c0000000000, 13, 0},	     /* null target */
+		{0, SEL_GATE, 0x00008c0000100000, 13, SEL_DATA},     /* target not code */
+		{3, SEL_GATE, 0x0000ec0000180000, 13, SEL_CODE32},   /* JMP cannot go inwards */
 	};
 
 	(void)state;
@@ -77,10 +77,10 @@ static void test_ss_errors(void **state)
 {
 	static const struct row rows[] = {
 		{0, 0, 0, 13, 0},
-		{0, SEL_DATA | 1, 0, 13, SEL_DATA},		  /* RPL != CPL */
-		{0, SEL_CODE32, 0, 13, SEL_CODE32},		  /* not data */
+		{0, SEL_DATA | 1, 0, 13, SEL_DATA},		     /* RPL != CPL */
+		{0, SEL_CODE32, 0, 13, SEL_CODE32},		     /* not data */
 		{0, SEL_DATA16, 0x000091000000ffff, 13, SEL_DATA16}, /* read-only */
-		{3, SEL_DATA | 3, 0, 13, SEL_DATA},		  /* DPL != CPL */
+		{3, SEL_DATA | 3, 0, 13, SEL_DATA},		     /* DPL != CPL */
 		{0, SEL_DATA16, 0x000013000000ffff, 12, SEL_DATA16}, /* not present */
 	};
 
@@ -378,10 +378,14 @@ static void test_task_selectors(void **state)
 		unsigned vector;
 		u32 error;
 	} rows[] = {
-		{76, 0, 10, 0},			     {76, SEL_DATA, 10, SEL_DATA},
-		{76, 0xa8, 10, 0xa8},		     {80, 0, 10, 0},
-		{80, SEL_CODE32, 10, SEL_CODE32},    {72, SEL_XONLY, 10, SEL_XONLY},
-		{88, SEL_ABSENT, 11, SEL_ABSENT},    {96, SEL_DATA, 10, SEL_DATA},
+		{76, 0, 10, 0},
+		{76, SEL_DATA, 10, SEL_DATA},
+		{76, 0xa8, 10, 0xa8},
+		{80, 0, 10, 0},
+		{80, SEL_CODE32, 10, SEL_CODE32},
+		{72, SEL_XONLY, 10, SEL_XONLY},
+		{88, SEL_ABSENT, 11, SEL_ABSENT},
+		{96, SEL_DATA, 10, SEL_DATA},
 		{96, SEL_LDT | 4, 10, SEL_LDT | 4},
 	};
 

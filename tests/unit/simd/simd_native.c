@@ -71,8 +71,8 @@ static void on_signal(int sig, siginfo_t *si, void *ctx)
 
 void native_open(u64 (*fixup)(u64 rip))
 {
-	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-	stack_t ss = { .ss_sp = malloc(65536), .ss_size = 65536 };
+	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	stack_t ss = {.ss_sp = malloc(65536), .ss_size = 65536};
 
 	native_fixup = fixup;
 	native_code = (u64)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,

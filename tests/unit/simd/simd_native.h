@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* simd_native: runs one instruction on the host with all registers chosen; the oracle of test_simd. */
+/* simd_native: runs one instruction on the host with all registers chosen; the oracle of test_simd.
+ */
 #ifndef TESTS_UNIT_SIMD_NATIVE_H
 #define TESTS_UNIT_SIMD_NATIVE_H
 
@@ -8,7 +9,7 @@
 struct native_state {
 	u64 gpr[16]; /* RSP is not loaded */
 	u64 flags;
-	u64 fault;   /* signal number, 0 if none */
+	u64 fault; /* signal number, 0 if none */
 	u8 ymm[16][32];
 	u8 fx[512] __attribute__((aligned(16)));
 };

@@ -73,7 +73,7 @@ static void emit(struct sample *s, unsigned b)
 
 static void encode(struct sample *s)
 {
-	static const u8 pp_byte[] = { 0, 0x66, 0xf3, 0xf2 };
+	static const u8 pp_byte[] = {0, 0x66, 0xf3, 0xf2};
 	const struct insn_form *f = s->f;
 	unsigned map = f->map & 3u, pp = pick_bit(f->pfx_mask), vsib = f->attr & IA_VSIB;
 	/* memory: [rsi], or [rsi + v*scale] for VSIB with index register rm */
@@ -129,21 +129,26 @@ static void choose(struct sample *s, unsigned i)
 
 static u64 lane(void)
 {
-	static const u64 special[] = { 0, 0x8000000000000000ull, 0x7ff0000000000000ull, 0x7f800000ff800000ull,
-		0x7ff8000000000001ull, 0x7ff0000000000001ull, 0x7f8000017fc00000ull, 0x3ff0000000000000ull,
-		0x3f80000040000000ull, 0x0000000000000001ull, 0xffffffffffffffffull, 0x000fffff007fffffull };
+	static const u64 special[] = {0,
+				      0x8000000000000000ull,
+				      0x7ff0000000000000ull,
+				      0x7f800000ff800000ull,
+				      0x7ff8000000000001ull,
+				      0x7ff0000000000001ull,
+				      0x7f8000017fc00000ull,
+				      0x3ff0000000000000ull,
+				      0x3f80000040000000ull,
+				      0x0000000000000001ull,
+				      0xffffffffffffffffull,
+				      0x000fffff007fffffull};
 	u64 v = rnd();
 	switch (rnd() & 7) {
-	case 0:
-		return special[rnd() % ARRAY_LEN(special)];
+	case 0: return special[rnd() % ARRAY_LEN(special)];
 	case 1: /* doubles near 1 */
 		return (v & 0x800fffffffffffffull) | (0x3f0 + (v >> 52 & 31)) << 52;
-	case 2: /* floats near 1 */
-		return (v & 0x807fffff807fffffull) | 0x3f0000003f000000ull;
-	case 3:
-		return v & 0x000000ff000000ffull;
-	default:
-		return v;
+	case 2: /* floats near 1 */ return (v & 0x807fffff807fffffull) | 0x3f0000003f000000ull;
+	case 3: return v & 0x000000ff000000ffull;
+	default: return v;
 	}
 }
 
@@ -162,7 +167,8 @@ static void fill_state(struct native_state *st, const struct sample *s)
 	if (s->f->attr & IA_VSIB) {
 		bool q = strstr(s->f->name, "gatherq") != NULL;
 		for (j = 0; j < 4; j++)
-			((u64 *)(void *)st->ymm[s->rm])[j] = q ? rnd() & 255 : rnd() & 0xff000000ffull;
+			((u64 *)(void *)st->ymm[s->rm])[j] =
+				q ? rnd() & 255 : rnd() & 0xff000000ffull;
 		if (q && !(rnd() & 3)) /* an element that faults: not canonical */
 			((u64 *)(void *)st->ymm[s->rm])[rnd() & 3] = BIT64(60);
 	}
@@ -203,7 +209,7 @@ static void no_slow_write(struct cpu *c, gpa_t gpa, unsigned size)
 static void interpret(struct native_state *st, const struct sample *s)
 {
 	struct cpu *c = &cpu;
-	static const struct cpu_ops ops = { .page = identity_page, .slow_write = no_slow_write };
+	static const struct cpu_ops ops = {.page = identity_page, .slow_write = no_slow_write};
 	struct insn in;
 	unsigned i, size;
 
@@ -265,19 +271,16 @@ static void dump(const char *what, const void *a, const void *b, unsigned n)
 static u64 signal_of(u64 vector)
 {
 	switch (vector) {
-	case 0:
-		return 0;
+	case 0: return 0;
 	case EXC_MF:
-	case EXC_XM:
-		return SIGFPE;
-	case EXC_UD:
-		return SIGILL;
-	default:
-		return SIGSEGV;
+	case EXC_XM: return SIGFPE;
+	case EXC_UD: return SIGILL;
+	default: return SIGSEGV;
 	}
 }
 
-static bool same(const struct native_state *a, const struct native_state *b, const u8 *ma, const u8 *mb)
+static bool same(const struct native_state *a, const struct native_state *b, const u8 *ma,
+		 const u8 *mb)
 {
 	bool ok = true;
 	u64 flags = 0x8d5;
@@ -305,7 +308,8 @@ static bool same(const struct native_state *a, const struct native_state *b, con
 	for (unsigned i = 0; i < 8; i++)
 		CHECK("st", a->fx + 32 + 16 * i, b->fx + 32 + 16 * i, 10);
 	if (a->fault != signal_of(b->fault)) {
-		printf("  fault host signal %u, holm vector %u\n", (unsigned)a->fault, (unsigned)b->fault);
+		printf("  fault host signal %u, holm vector %u\n", (unsigned)a->fault,
+		       (unsigned)b->fault);
 		ok = false;
 	}
 	if (memcmp(ma, mb, MEM_SIZE)) {
@@ -354,7 +358,7 @@ static void every_form(bool unmask)
 	assert_ptr_not_equal(memory, MAP_FAILED);
 	native_open(fpu_fixup); /* cmocka sets its own handlers around a test */
 	for (unsigned n = 0; n < insn_form_count; n++) {
-		struct sample s = { .f = &insn_forms[n], .unmask = unmask };
+		struct sample s = {.f = &insn_forms[n], .unmask = unmask};
 		if (!ours(s.f))
 			continue;
 		forms++;

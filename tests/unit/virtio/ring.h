@@ -67,7 +67,8 @@ static inline void ring_publish_split(struct ring *ring, u16 head)
 }
 
 /* Makes the buffers available; `indirect`: 0, or where the table may be built. Returns the id. */
-static inline u16 ring_add(struct ring *ring, const struct ring_buf *buf, unsigned n, gpa_t indirect)
+static inline u16 ring_add(struct ring *ring, const struct ring_buf *buf, unsigned n,
+			   gpa_t indirect)
 {
 	u16 head = ring->next, first_flags = 0, id = head;
 
@@ -84,8 +85,7 @@ static inline u16 ring_add(struct ring *ring, const struct ring_buf *buf, unsign
 	}
 	for (unsigned i = 0; i < (indirect ? 1 : n); i++) {
 		u16 at = ring->next;
-		u16 flags = indirect ? 4
-				     : (u16)((buf[i].write ? 2 : 0) | (i + 1 < n ? 1 : 0));
+		u16 flags = indirect ? 4 : (u16)((buf[i].write ? 2 : 0) | (i + 1 < n ? 1 : 0));
 		u64 gpa = indirect ? indirect : buf[i].gpa;
 		u32 len = indirect ? n * 16 : buf[i].len;
 

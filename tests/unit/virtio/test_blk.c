@@ -22,14 +22,14 @@
 #include "host/log.h"
 #include "ring.h"
 
-#define RAM_SIZE 0x800000u
-#define RING 0x10000u
-#define DATA 0x400000u
-#define HEAD 0x300000u
-#define STATUS 0x301000u
-#define TABLE 0x302000u
+#define RAM_SIZE  0x800000u
+#define RING	  0x10000u
+#define DATA	  0x400000u
+#define HEAD	  0x300000u
+#define STATUS	  0x301000u
+#define TABLE	  0x302000u
 #define DISK_SIZE 0x100000u
-#define SLOT LAYOUT_SLOT_DISK0
+#define SLOT	  LAYOUT_SLOT_DISK0
 
 struct rig {
 	struct board board;
@@ -141,8 +141,7 @@ static void queue_setup(struct rig *rig, unsigned n, u16 size)
 static void driver_start(struct rig *rig, bool packed, bool event_idx, bool msix)
 {
 	u64 features = BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_BLK_F_FLUSH) |
-		       BIT64(VIRTIO_F_INDIRECT_DESC) |
-		       (packed ? BIT64(VIRTIO_F_RING_PACKED) : 0) |
+		       BIT64(VIRTIO_F_INDIRECT_DESC) | (packed ? BIT64(VIRTIO_F_RING_PACKED) : 0) |
 		       (event_idx ? BIT64(VIRTIO_F_EVENT_IDX) : 0);
 
 	set(rig, VIRTIO_PCI_COMMON_STATUS, 1, 0);
@@ -279,14 +278,15 @@ static void test_zeroes(unused_arg void **state)
 		assert_int_equal(request(&rig, VIRTIO_BLK_T_OUT, 4, 8192, false), 0);
 		range.flags = i == 1;
 		memcpy(ring_mem(&rig.ring, DATA), &range, sizeof(range));
-		assert_int_equal(request(&rig, i == 2 ? VIRTIO_BLK_T_DISCARD
-						      : VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, false),
+		assert_int_equal(request(&rig,
+					 i == 2 ? VIRTIO_BLK_T_DISCARD : VIRTIO_BLK_T_WRITE_ZEROES,
+					 0, 16, false),
 				 0);
 		assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, 4, 8192, false), 0);
 		for (unsigned k = 0; k < 8192; k++)
 			assert_int_equal(*ring_mem(&rig.ring, DATA + k),
 					 k >= 2048 && k < 2048 + 4096 ? 0
-								     : (u8)(k * 7 + i + k / 512));
+								      : (u8)(k * 7 + i + k / 512));
 	}
 	range.flags = 2;
 	memcpy(ring_mem(&rig.ring, DATA), &range, sizeof(range));
@@ -308,8 +308,7 @@ static void test_refused(unused_arg void **state)
 	driver_start(&rig, true, true, true);
 	assert_int_equal(request(&rig, VIRTIO_BLK_T_OUT, 0, 512, false), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, last, 512, false), VIRTIO_BLK_S_IOERR);
-	assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, last - 1, 1024, false),
-			 VIRTIO_BLK_S_IOERR);
+	assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, last - 1, 1024, false), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, ~0ull, 512, false), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, 1ull << 55, 512, false),
 			 VIRTIO_BLK_S_IOERR);
@@ -438,7 +437,8 @@ static void test_registers_noise(unused_arg void **state)
 	/* And configuration space; the BARs wander. */
 	for (unsigned i = 0; i < 20000; i++) {
 		seed = seed * 1664525 + 1013904223;
-		bus_write(rig.board.bus, BUS_MMIO, ecam((seed >> 8) & 0xff), 1 + (seed & 1), seed >> 16);
+		bus_write(rig.board.bus, BUS_MMIO, ecam((seed >> 8) & 0xff), 1 + (seed & 1),
+			  seed >> 16);
 		bus_read(rig.board.bus, BUS_MMIO, ecam((seed >> 8) & 0xff), 4);
 	}
 	rig.dev->cls->reset(rig.dev);
@@ -475,9 +475,9 @@ static void test_config_access(unused_arg void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_traffic),	       cmocka_unit_test(test_zeroes),
-		cmocka_unit_test(test_refused),	       cmocka_unit_test(test_breaks),
-		cmocka_unit_test(test_bad_queue),      cmocka_unit_test(test_reset_in_flight),
+		cmocka_unit_test(test_traffic),		cmocka_unit_test(test_zeroes),
+		cmocka_unit_test(test_refused),		cmocka_unit_test(test_breaks),
+		cmocka_unit_test(test_bad_queue),	cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_registers_noise), cmocka_unit_test(test_config_access),
 	};
 

@@ -17,8 +17,8 @@
 #include "ring.h"
 
 #define RAM_SIZE 0x400000u
-#define RING 0x10000u
-#define DATA 0x200000u
+#define RING	 0x10000u
+#define DATA	 0x200000u
 
 struct rig {
 	struct board board;

@@ -14,9 +14,9 @@
 #include "ring.h"
 
 #define RAM_SIZE 0x400000u
-#define RING 0x10000u
-#define DATA 0x100000u
-#define TABLE 0x200000u
+#define RING	 0x10000u
+#define DATA	 0x100000u
+#define TABLE	 0x200000u
 
 struct rig {
 	struct ram ram;
@@ -259,8 +259,7 @@ static void test_loops(unused_arg void **state)
 	/* A packed ring whose every descriptor says "next". */
 	rig_open(&rig, 8, true, false);
 	for (u16 i = 0; i < 8; i++)
-		ring_desc(&rig.ring, RING, i, DATA, 1, 0,
-			  VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_AVAIL);
+		ring_desc(&rig.ring, RING, i, DATA, 1, 0, VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_AVAIL);
 	must_break(&rig);
 }
 
@@ -280,8 +279,8 @@ static void test_direction(unused_arg void **state)
 static void test_ranges(unused_arg void **state)
 {
 	static const struct ring_buf bad[] = {
-		{RAM_SIZE, 1, false},	       {RAM_SIZE - 1, 2, true},	    {~0ull, 1, false},
-		{~0ull - 1, 0xffffffff, true}, {0, 0xffffffff, false},	    {1ull << 63, 4096, true},
+		{RAM_SIZE, 1, false},	       {RAM_SIZE - 1, 2, true}, {~0ull, 1, false},
+		{~0ull - 1, 0xffffffff, true}, {0, 0xffffffff, false},	{1ull << 63, 4096, true},
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
@@ -301,9 +300,14 @@ static void test_indirect_wrong(unused_arg void **state)
 		u32 len;
 		u16 flags;
 	} bad[] = {
-		{TABLE, 0, 4},		      {TABLE, 8, 4},	 {TABLE, 17, 4},
-		{TABLE, 16 * 2000, 4},	      {RAM_SIZE - 8, 16, 4}, {~0ull - 7, 16, 4},
-		{TABLE, 16, 4 | VIRTQ_DESC_F_NEXT}, {TABLE, 0xfffffff0u, 4},
+		{TABLE, 0, 4},
+		{TABLE, 8, 4},
+		{TABLE, 17, 4},
+		{TABLE, 16 * 2000, 4},
+		{RAM_SIZE - 8, 16, 4},
+		{~0ull - 7, 16, 4},
+		{TABLE, 16, 4 | VIRTQ_DESC_F_NEXT},
+		{TABLE, 0xfffffff0u, 4},
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
@@ -459,15 +463,23 @@ static void test_noise(unused_arg void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_echo),	       cmocka_unit_test(test_packed_odd_size),
-		cmocka_unit_test(test_out_of_order),   cmocka_unit_test(test_event_idx),
-		cmocka_unit_test(test_event_packed),   cmocka_unit_test(test_bad_head),
-		cmocka_unit_test(test_bad_avail),      cmocka_unit_test(test_loops),
-		cmocka_unit_test(test_direction),      cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_indirect_wrong), cmocka_unit_test(test_nested_indirect),
+		cmocka_unit_test(test_echo),
+		cmocka_unit_test(test_packed_odd_size),
+		cmocka_unit_test(test_out_of_order),
+		cmocka_unit_test(test_event_idx),
+		cmocka_unit_test(test_event_packed),
+		cmocka_unit_test(test_bad_head),
+		cmocka_unit_test(test_bad_avail),
+		cmocka_unit_test(test_loops),
+		cmocka_unit_test(test_direction),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_indirect_wrong),
+		cmocka_unit_test(test_nested_indirect),
 		cmocka_unit_test(test_indirect_not_offered),
-		cmocka_unit_test(test_oversize),       cmocka_unit_test(test_flood),
-		cmocka_unit_test(test_setup_wrong),    cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_oversize),
+		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_setup_wrong),
+		cmocka_unit_test(test_noise),
 	};
 
 	log_set_level(LOG_ERROR);

@@ -20,10 +20,10 @@ static u64 rnd(void)
 
 static void random_st(u8 *st)
 {
-	static const u16 exponents[] = { 0, 1, 0x3fff, 0x3ffe, 0x4005, 0x403e, 0x407e, 0x3f81,
-					 0x43ff, 0x3c01, 0x7ffe, 0x7fff };
-	static const u64 fractions[] = { 0, 1ull << 63, 3ull << 62, 1, ~0ull, 1ull << 62,
-					 0xc000000000000001, 0x8000000000000001 };
+	static const u16 exponents[] = {0,	1,	0x3fff, 0x3ffe, 0x4005, 0x403e,
+					0x407e, 0x3f81, 0x43ff, 0x3c01, 0x7ffe, 0x7fff};
+	static const u64 fractions[] = {0,     1ull << 63, 3ull << 62,	       1,
+					~0ull, 1ull << 62, 0xc000000000000001, 0x8000000000000001};
 	u64 r = rnd();
 
 	memset(st, 0, 16);
@@ -62,13 +62,13 @@ static u8 *code;
 /* rdi = fx, rsi = flags in AH's place, rdx = operand, rcx = &rax, r8 = env */
 static u64 native_run(struct native *n, u64 flags, void *operand, unsigned opcode, unsigned modrm)
 {
-	const u8 text[] = { 0x48, 0x0f, 0xae, 0x0f, 0x89, 0xf0, 0x9e, (u8)opcode, (u8)modrm,
-			    0x48, 0x89, 0x01, 0x9f, 0x88, 0x61, 0x08, 0x48, 0x0f, 0xae, 0x07,
-			    0x41, 0xd9, 0x30, 0xdb, 0xe3, 0xc3 };
+	const u8 text[] = {0x48, 0x0f, 0xae, 0x0f, 0x89, 0xf0, 0x9e, (u8)opcode, (u8)modrm,
+			   0x48, 0x89, 0x01, 0x9f, 0x88, 0x61, 0x08, 0x48,	 0x0f,
+			   0xae, 0x07, 0x41, 0xd9, 0x30, 0xdb, 0xe3, 0xc3};
 
 	memcpy(code, text, sizeof(text));
 	((void (*)(void *, u64, void *, void *, void *))(uintptr_t)code)(n->fx, flags, operand,
-									  &n->rax, n->env);
+									 &n->rax, n->env);
 	return (u64)code + 7;
 }
 
@@ -100,7 +100,7 @@ static void one_form(unsigned opcode, unsigned modrm, bool unmasked)
 {
 	const struct insn_form *form = form_of(0, opcode, modrm);
 	u64 flags = rnd() & 0xd5, rip;
-	struct native n = { .rax = 0 };
+	struct native n = {.rax = 0};
 	struct cpu_fpu f;
 	u8 operand[128];
 	char what[64];
@@ -145,12 +145,11 @@ static void one_form(unsigned opcode, unsigned modrm, bool unmasked)
 	if ((u16)cpu.r[R_RAX] != (u16)n.rax)
 		fail_msg("%s: ax %04x, not %04x", what, (u16)cpu.r[R_RAX], (u16)n.rax);
 	/* an AMD host forgets its pointers when its kernel switches tasks */
-	if (!is_control(form) && ld32(n.env + 12) && (cpu.x87_op != (ld16(n.env + 18) & 0x7ff) ||
-				  (u32)cpu.x87_rip != ld32(n.env + 12) ||
-				  (u32)cpu.x87_dp != ld32(n.env + 20)))
-		fail_msg("%s: op %03x/%03x ip %x/%x dp %x/%x", what, cpu.x87_op,
-			 ld16(n.env + 18), (u32)cpu.x87_rip, ld32(n.env + 12), (u32)cpu.x87_dp,
-			 ld32(n.env + 20));
+	if (!is_control(form) && ld32(n.env + 12) &&
+	    (cpu.x87_op != (ld16(n.env + 18) & 0x7ff) || (u32)cpu.x87_rip != ld32(n.env + 12) ||
+	     (u32)cpu.x87_dp != ld32(n.env + 20)))
+		fail_msg("%s: op %03x/%03x ip %x/%x dp %x/%x", what, cpu.x87_op, ld16(n.env + 18),
+			 (u32)cpu.x87_rip, ld32(n.env + 12), (u32)cpu.x87_dp, ld32(n.env + 20));
 }
 
 static void every_form(void **state unused_arg)
@@ -218,11 +217,10 @@ static void divide_by_zero(void)
 
 static void pending_mf(void **state unused_arg)
 {
-	static const u8 waiting[][2] = { { 0xd9, 0xe8 }, { 0xd9, 0xd0 }, { 0xd8, 0x00 },
-					 { 0xd9, 0x18 }, { 0xd9, 0x28 }, { 0xd9, 0x20 },
-					 { 0xdd, 0x20 }, { 0xda, 0xc1 }, { 0xdb, 0xf1 },
-					 { 0xdd, 0xc1 }, { 0xdb, 0x38 } };
-	struct cpu_fpu before = { 0 };
+	static const u8 waiting[][2] = {{0xd9, 0xe8}, {0xd9, 0xd0}, {0xd8, 0x00}, {0xd9, 0x18},
+					{0xd9, 0x28}, {0xd9, 0x20}, {0xdd, 0x20}, {0xda, 0xc1},
+					{0xdb, 0xf1}, {0xdd, 0xc1}, {0xdb, 0x38}};
+	struct cpu_fpu before = {0};
 	bool hidden;
 
 	world_reset();
@@ -230,13 +228,14 @@ static void pending_mf(void **state unused_arg)
 	fpu_snapshot(&cpu, &before, &hidden);
 	assert_false(hidden);
 	for (unsigned i = 0; i < ARRAY_LEN(waiting); i++) {
-		struct cpu_fpu now = { 0 };
+		struct cpu_fpu now = {0};
 		for (unsigned n = 0; n < 3; n++) {
 			bool mem = waiting[i][1] < 0xc0;
 			/* present, present but not in the TLB, absent: #MF comes first */
 			tlb_on = n == 0;
 			assert_int_equal(run(0, waiting[i][0], waiting[i][1],
-					     !mem || n == 2 ? NULL : ram, 4, 0x2000), EXC_MF);
+					     !mem || n == 2 ? NULL : ram, 4, 0x2000),
+					 EXC_MF);
 			fpu_snapshot(&cpu, &now, &hidden);
 			assert_memory_equal(&now, &before, sizeof(now));
 		}
@@ -286,7 +285,7 @@ static void without_ne(void **state unused_arg)
 static void unmasked_store(void **state unused_arg)
 {
 	world_reset();
-	cpu.s.fpu.fcw = 0x372; /* IE, ZE, OE unmasked */
+	cpu.s.fpu.fcw = 0x372;	       /* IE, ZE, OE unmasked */
 	st64(ram, 0x7e37e43c8800759c); /* 1e300 */
 	assert_int_equal(run(0, 0xdd, 0x00, ram, 4, 0x1000), -1);
 	memset(ram, 0xcc, 16);
@@ -327,7 +326,7 @@ static void fwait_ts(void **state unused_arg)
 
 static void environments(void **state unused_arg)
 {
-	static const unsigned sizes[][2] = { { 2, 94 }, { 4, 108 } };
+	static const unsigned sizes[][2] = {{2, 94}, {4, 108}};
 	struct cpu_fpu f, g;
 
 	for (unsigned real = 0; real < 2; real++) {
@@ -419,7 +418,7 @@ static void fxsave_fxrstor(void **state unused_arg)
 static void xsave_xrstor(void **state unused_arg)
 {
 	/* opcode, modrm: XSAVE, XSAVEOPT, XSAVEC, XSAVES */
-	static const u8 save[][2] = { { 0xae, 0x20 }, { 0xae, 0x30 }, { 0xc7, 0x20 }, { 0xc7, 0x28 } };
+	static const u8 save[][2] = {{0xae, 0x20}, {0xae, 0x30}, {0xc7, 0x20}, {0xc7, 0x28}};
 	struct cpu_state want;
 
 	for (unsigned i = 0; i < 4; i++) {
@@ -447,10 +446,17 @@ static void xsave_xrstor(void **state unused_arg)
 static void native_state(const u8 *before, u32 mask, u8 *area, u8 *after, bool w, unsigned opcode,
 			 unsigned modrm)
 {
-	const u8 text[] = { 0xb8, 7, 0, 0, 0, 0x31, 0xd2, 0x48, 0x0f, 0xae, 0x2f, /* xrstor64 */
-			    0x89, 0xf0, (u8)(w ? 0x49 : 0x41), 0x0f, (u8)opcode, (u8)modrm,
-			    0xb8, 7, 0, 0, 0, 0x31, 0xd2, 0x49, 0x0f, 0xae, 0x21, /* xsave64 */
-			    0xdb, 0xe3, 0xc3 };
+	const u8 text[] = {0xb8, 7,	     0,
+			   0,	 0,	     0x31,
+			   0xd2, 0x48,	     0x0f,
+			   0xae, 0x2f, /* xrstor64 */
+			   0x89, 0xf0,	     (u8)(w ? 0x49 : 0x41),
+			   0x0f, (u8)opcode, (u8)modrm,
+			   0xb8, 7,	     0,
+			   0,	 0,	     0x31,
+			   0xd2, 0x49,	     0x0f,
+			   0xae, 0x21, /* xsave64 */
+			   0xdb, 0xe3,	     0xc3};
 	u32 mxcsr = X87_MXCSR_INIT;
 
 	memcpy(code, text, sizeof(text));
@@ -501,9 +507,9 @@ static void state_against_host(void **state unused_arg)
 	static const struct {
 		u8 opcode, reg;
 		bool loads, compact;
-	} ops[] = { { 0xae, 0, false, false }, { 0xae, 1, true, false }, { 0xae, 4, false, false },
-		    { 0xae, 5, true, false },  { 0xae, 6, false, false }, { 0xc7, 4, false, false },
-		    { 0xae, 5, true, true } };
+	} ops[] = {{0xae, 0, false, false}, {0xae, 1, true, false},  {0xae, 4, false, false},
+		   {0xae, 5, true, false},  {0xae, 6, false, false}, {0xc7, 4, false, false},
+		   {0xae, 5, true, true}};
 	static u8 before[1024] __attribute__((aligned(64)));
 	static u8 area[1024] __attribute__((aligned(64)));
 	static u8 native[1024] __attribute__((aligned(64)));
@@ -599,11 +605,16 @@ static void xrstor_header(void **state unused_arg)
 		unsigned at; /* a byte set to 1 */
 		int result;
 	} cases[] = {
-		{ 7, 0, 536, -1 },		     { BIT64(62), 0, 536, EXC_GP },
-		{ 1, 7, 536, EXC_GP },		     { 0, 0, 528, EXC_GP },
-		{ 0, 0, 575, -1 },		     { 7, BIT64(63) | 7, 0, -1 },
-		{ 4, BIT64(63) | 3, 0, EXC_GP },     { 1, BIT64(63) | 15, 0, EXC_GP },
-		{ 0, BIT64(63) | 7, 528, EXC_GP },   { 0, BIT64(63) | 7, 575, EXC_GP },
+		{7, 0, 536, -1},
+		{BIT64(62), 0, 536, EXC_GP},
+		{1, 7, 536, EXC_GP},
+		{0, 0, 528, EXC_GP},
+		{0, 0, 575, -1},
+		{7, BIT64(63) | 7, 0, -1},
+		{4, BIT64(63) | 3, 0, EXC_GP},
+		{1, BIT64(63) | 15, 0, EXC_GP},
+		{0, BIT64(63) | 7, 528, EXC_GP},
+		{0, BIT64(63) | 7, 575, EXC_GP},
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
@@ -670,8 +681,13 @@ static void xsetbv_values(void **state unused_arg)
 	static const struct {
 		u64 value;
 		int result;
-	} cases[] = { { 1, -1 }, { 3, -1 }, { 7, -1 }, { 0, EXC_GP }, { 5, EXC_GP }, { 15, EXC_GP },
-		      { BIT64(62) | 7, EXC_GP } };
+	} cases[] = {{1, -1},
+		     {3, -1},
+		     {7, -1},
+		     {0, EXC_GP},
+		     {5, EXC_GP},
+		     {15, EXC_GP},
+		     {BIT64(62) | 7, EXC_GP}};
 
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
 		world_reset();
@@ -691,8 +707,8 @@ int main(void)
 		cmocka_unit_test(environments),	      cmocka_unit_test(fxsave_fxrstor),
 		cmocka_unit_test(xsave_xrstor),	      cmocka_unit_test(xrstor_partial),
 		cmocka_unit_test(xrstor_header),      cmocka_unit_test(init_optimisation),
-		cmocka_unit_test(state_against_host),
-		cmocka_unit_test(mxcsr),	      cmocka_unit_test(xsetbv_values),
+		cmocka_unit_test(state_against_host), cmocka_unit_test(mxcsr),
+		cmocka_unit_test(xsetbv_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

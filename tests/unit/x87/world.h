@@ -35,7 +35,7 @@
 static struct cpu cpu;
 static struct cpu_model model;
 static jmp_buf raised;
-static int vector; /* of the exception raised last, -1 none */
+static int vector;  /* of the exception raised last, -1 none */
 static bool tlb_on; /* guest accesses hit the TLB */
 static u64 tlb_page;
 
@@ -113,9 +113,17 @@ static noinline void execute(insn_fn *fn, const struct insn *in)
 /* Runs opcode/modrm (memory operand at `at`), operand size osz. Returns the vector or -1. */
 static int run(unsigned map, unsigned opcode, unsigned modrm, const void *at, unsigned osz, u64 rip)
 {
-	struct insn in = { .opcode = (u8)opcode, .modrm = (u8)modrm, .osz = (u8)osz, .asz = 8,
-			   .seg = S_DS, .base = REG_OFF_ZERO, .index = REG_OFF_ZERO,
-			   .disp = (s64)(u64)at, .reg = modrm >> 3 & 7, .rm = modrm & 7, .len = 2 };
+	struct insn in = {.opcode = (u8)opcode,
+			  .modrm = (u8)modrm,
+			  .osz = (u8)osz,
+			  .asz = 8,
+			  .seg = S_DS,
+			  .base = REG_OFF_ZERO,
+			  .index = REG_OFF_ZERO,
+			  .disp = (s64)(u64)at,
+			  .reg = modrm >> 3 & 7,
+			  .rm = modrm & 7,
+			  .len = 2};
 	const struct insn_form *f = form_of(map, opcode, modrm);
 	u64 page = (u64)at >> 12;
 
@@ -127,7 +135,7 @@ static int run(unsigned map, unsigned opcode, unsigned modrm, const void *at, un
 	cpu.views[0].e[tlb_page & (TLB_ENTRIES - 1)].w = TLB_NONE;
 	if (tlb_on && page) {
 		struct tlb_entry *e = &cpu.views[0].e[page & (TLB_ENTRIES - 1)];
-		*e = (struct tlb_entry){ .r = page, .w = page };
+		*e = (struct tlb_entry){.r = page, .w = page};
 		tlb_page = page;
 	}
 	cpu.blk_rip = rip;
@@ -151,7 +159,7 @@ static void on_sigfpe(int sig unused_arg, siginfo_t *si unused_arg, void *contex
 /* FNINIT's state, CR0.NE, x87 + SSE + AVX enabled. */
 static void world_reset(void)
 {
-	struct sigaction sa = { .sa_sigaction = on_sigfpe, .sa_flags = SA_SIGINFO };
+	struct sigaction sa = {.sa_sigaction = on_sigfpe, .sa_flags = SA_SIGINFO};
 
 	sigaction(SIGFPE, &sa, NULL); /* cmocka sets its own for each test */
 	fpu_store(&cpu);
