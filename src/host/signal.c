@@ -150,8 +150,9 @@ void signal_catch_crashes(void)
 	action.sa_flags = SA_SIGINFO | SA_ONSTACK;
 	sigfillset(&action.sa_mask);
 	action.sa_sigaction = signal_crash;
-	for (size_t i = 0; i < ARRAY_LEN(crashes) && !SIGNAL_SANITIZED; i++)
-		sigaction(crashes[i], &action, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
+		if (!SIGNAL_SANITIZED || crashes[i] == SIGABRT)
+			sigaction(crashes[i], &action, NULL);
 	action.sa_sigaction = signal_jail;
 	sigaction(SIGSYS, &action, NULL);
 }
