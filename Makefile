@@ -70,8 +70,7 @@ soak: deps-test build
 	@guests/mini.sh >/dev/null
 	@/usr/bin/python3 tests/system/soak.py --hours $(HOURS)
 
-check: deps-test
-	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
+check: deps-test build
 	@/usr/bin/python3 tools/check_floors.py --build $(BUILD)
 	@git ls-files -co --exclude-standard '*.c' '*.h' | grep -v '^src/spec/.*gen' | \
 	xargs clang-format --dry-run -Werror && \

@@ -53,14 +53,12 @@ static void tally_add(struct tally *t, u32 ran)
 int report_print(const struct report *r, const struct gen_plan *p, bool strict, bool list)
 {
 	struct tally c = {0}, thunk = {0};
-	unsigned wrong = 0;
 
 	for (unsigned i = 0; i < p->count; i++) {
 		const struct insn_form *f = &insn_forms[p->form[i]];
 		u32 ran = r->ran[p->form[i]];
 		bool native = f->attr & IA_THUNK || f->state == IST_X87;
 		tally_add(native ? &thunk : &c, ran);
-		wrong += r->wrong[p->form[i]] != 0;
 		if (r->wrong[p->form[i]])
 			printf("  mismatch: %s %02x: %u of %u\n", f->name, f->opcode,
 			       r->wrong[p->form[i]], ran);
