@@ -27,7 +27,8 @@ static const char *pvh_machine_name(unsigned machine)
 	case ELF_EM_ARM: return "ARM";
 	case ELF_EM_AARCH64: return "arm64";
 	case ELF_EM_RISCV: return "RISC-V";
-	case ELF_EM_386: return "32-bit x86";
+	case ELF_EM_386:
+	case ELF_EM_X86_64: return "big-endian x86";
 	default: return "another machine's";
 	}
 }
@@ -38,14 +39,54 @@ static int pvh_cut_short(const struct payload_file *file)
 		    file->path);
 }
 
+/* The file's header as its 64-bit form; 32-bit kernels start at the same 32-bit entry. */
+static bool pvh_header(const struct payload_file *file, struct elf64_ehdr *eh)
+{
+	struct elf32_ehdr small;
+
+	if (file->size < sizeof(small))
+		return false;
+	memcpy(&small, file->data, sizeof(small));
+	if (small.class == ELFCLASS32) {
+		*eh = (struct elf64_ehdr){.class = small.class,
+					  .data = small.data,
+					  .type = small.type,
+					  .machine = small.machine,
+					  .phoff = small.phoff,
+					  .phentsize = small.phentsize,
+					  .phnum = small.phnum};
+		return true;
+	}
+	if (file->size < sizeof(*eh))
+		return false;
+	memcpy(eh, file->data, sizeof(*eh));
+	return true;
+}
+
+static u64 pvh_phdr_size(const struct elf64_ehdr *eh)
+{
+	return eh->class == ELFCLASS32 ? sizeof(struct elf32_phdr) : sizeof(struct elf64_phdr);
+}
+
 static bool pvh_phdr(const struct payload_file *file, const struct elf64_ehdr *eh, unsigned i,
 		     struct elf64_phdr *ph)
 {
-	u64 at = eh->phoff + (u64)i * sizeof(*ph);
+	u64 size = pvh_phdr_size(eh), at = eh->phoff + i * size;
+	struct elf32_phdr small;
 
-	if (eh->phoff > file->size || at + sizeof(*ph) > file->size)
+	if (eh->phoff > file->size || at + size > file->size)
 		return false;
-	memcpy(ph, file->data + at, sizeof(*ph));
+	if (eh->class == ELFCLASS32) {
+		memcpy(&small, file->data + at, sizeof(small));
+		*ph = (struct elf64_phdr){.type = small.type,
+					  .offset = small.offset,
+					  .paddr = small.paddr,
+					  .filesz = small.filesz,
+					  .memsz = small.memsz,
+					  .align = small.align};
+	} else {
+		memcpy(ph, file->data + at, sizeof(*ph));
+	}
 	return ph->offset <= file->size && ph->filesz <= file->size - ph->offset;
 }
 
@@ -81,22 +122,20 @@ static bool pvh_find_note(const struct payload_file *file, const struct elf64_ph
 
 static int pvh_check_header(const struct payload_file *file, struct elf64_ehdr *eh)
 {
-	if (file->size < sizeof(*eh))
+	if (!pvh_header(file, eh))
 		return pvh_cut_short(file);
-	memcpy(eh, file->data, sizeof(*eh));
-	if (eh->data != ELFDATA2LSB || eh->machine != ELF_EM_X86_64)
+	if (eh->data != ELFDATA2LSB || (eh->machine != ELF_EM_X86_64 && eh->machine != ELF_EM_386))
 		return FAIL(
 			-ENOEXEC,
 			"kernel: %s is an ELF file for %s CPUs; this machine runs x86-64 kernels",
 			file->path, pvh_machine_name(eh->machine));
-	if (eh->class != ELFCLASS64)
-		return FAIL(-ENOEXEC, "kernel: %s is a 32-bit ELF file; give an x86-64 kernel",
-			    file->path);
+	if (eh->class != ELFCLASS64 && eh->class != ELFCLASS32)
+		return pvh_cut_short(file);
 	if (eh->type != ELF_ET_EXEC && eh->type != ELF_ET_DYN)
 		return FAIL(-ENOEXEC,
 			    "kernel: %s is an object file or module; give the kernel itself",
 			    file->path);
-	if (eh->phentsize != sizeof(struct elf64_phdr) || !eh->phnum)
+	if (eh->phentsize != pvh_phdr_size(eh) || !eh->phnum)
 		return pvh_cut_short(file);
 	return 0;
 }
@@ -164,7 +203,8 @@ static int pvh_load_segments(const struct payload_file *file, struct ram *ram)
 	struct elf64_ehdr eh;
 	int rc = 0;
 
-	memcpy(&eh, file->data, sizeof(eh));
+	if (!pvh_header(file, &eh))
+		return -EINVAL;
 	for (unsigned i = 0; i < eh.phnum && !rc; i++) {
 		struct elf64_phdr ph;
 

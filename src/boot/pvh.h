@@ -9,7 +9,8 @@
 
 #include "boot/linux.h"
 
-/* An x86-64 ELF with XEN_ELFNOTE_PHYS32_ENTRY, not truncated; -ENOEXEC with the sentence. */
+/* An x86 ELF, 64- or 32-bit, with XEN_ELFNOTE_PHYS32_ENTRY, not truncated; -ENOEXEC with the
+ * sentence. */
 int pvh_check(const struct payload_file *file, struct kernel_image *out);
 
 /* As linux_load(). */

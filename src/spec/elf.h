@@ -56,6 +56,39 @@ struct elf64_phdr {
 	le64 align;
 } packed_struct;
 
+struct elf32_ehdr {
+	le32 magic;
+	u8 class;
+	u8 data;
+	u8 version;
+	u8 osabi;
+	u8 pad[8];
+	le16 type;
+	le16 machine;
+	le32 version2;
+	le32 entry;
+	le32 phoff;
+	le32 shoff;
+	le32 flags;
+	le16 ehsize;
+	le16 phentsize;
+	le16 phnum;
+	le16 shentsize;
+	le16 shnum;
+	le16 shstrndx;
+} packed_struct;
+
+struct elf32_phdr {
+	le32 type;
+	le32 offset;
+	le32 vaddr;
+	le32 paddr;
+	le32 filesz;
+	le32 memsz;
+	le32 flags;
+	le32 align;
+} packed_struct;
+
 struct elf_nhdr {
 	le32 namesz;
 	le32 descsz;
@@ -64,6 +97,8 @@ struct elf_nhdr {
 
 _Static_assert(sizeof(struct elf64_ehdr) == 64, "gABI 4");
 _Static_assert(sizeof(struct elf64_phdr) == 56, "gABI 5");
+_Static_assert(sizeof(struct elf32_ehdr) == 52, "gABI 4");
+_Static_assert(sizeof(struct elf32_phdr) == 32, "gABI 5");
 _Static_assert(sizeof(struct elf_nhdr) == 12, "gABI 5");
 
 #endif

@@ -106,6 +106,31 @@ static size_t make_elf(u32 note_type)
 	return sizeof(elf);
 }
 
+/* The same kernel as a 32-bit ELF. */
+static size_t make_elf32(void)
+{
+	struct elf32_ehdr *eh = (void *)elf;
+	struct elf32_phdr *ph = (void *)(elf + 52);
+
+	make_elf(PVH_PHYS32_ENTRY);
+	memset(elf, 0, 0x200);
+	*eh = (struct elf32_ehdr){.magic = ELF_MAGIC,
+				  .class = ELFCLASS32,
+				  .data = ELFDATA2LSB,
+				  .type = ELF_ET_EXEC,
+				  .machine = ELF_EM_386,
+				  .phoff = 52,
+				  .phentsize = 32,
+				  .phnum = 2};
+	ph[0] = (struct elf32_phdr){.type = ELF_PT_LOAD,
+				    .offset = 0x1000,
+				    .paddr = 2 * MIB,
+				    .filesz = 0x100,
+				    .memsz = 0x3000};
+	ph[1] = (struct elf32_phdr){.type = ELF_PT_NOTE, .offset = 0x200, .filesz = 20};
+	return sizeof(elf);
+}
+
 static int try_open(const char *kernel, const char *initrd, u64 ram)
 {
 	const struct boot_config cfg = {
@@ -235,9 +260,16 @@ static void test_elf_files(void **state)
 	make_elf(PVH_PHYS32_ENTRY);
 	ph[0].paddr = 0x1000;
 	refuse(put("vmlinux", elf, len), -ENOEXEC, "no RAM");
+	make_elf32();
+	assert_int_equal(try_open(put("pvh32", elf, len), NULL, 64 * MIB), 0);
+	for (size_t cut = 4; cut < len; cut += 13)
+		assert_int_equal(try_open(put("cut", elf, cut), NULL, 64 * MIB), -ENOEXEC);
 	/* Hostile numbers: nothing may be read outside the file. */
 	for (unsigned i = 0; i < 20000; i++) {
-		make_elf(PVH_PHYS32_ENTRY);
+		if (i & 1)
+			make_elf(PVH_PHYS32_ENTRY);
+		else
+			make_elf32();
 		elf[random() % 0x214] = (u8)random();
 		elf[random() % 0x214] = (u8)random();
 		try_open(put("fuzz", elf, len), NULL, 64 * MIB);
