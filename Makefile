@@ -72,9 +72,11 @@ soak: deps-test build
 
 check: deps-test build
 	@/usr/bin/python3 tools/check_floors.py --build $(BUILD)
-	@git ls-files -co --exclude-standard '*.c' '*.h' | grep -v '^src/spec/.*gen' | \
-	xargs clang-format --dry-run -Werror && \
-	echo "format: fine"
+	@git ls-files -co --exclude-standard '*.c' '*.h' | \
+	xargs clang-format --dry-run -Werror 2>$(BUILD)/format.txt || { \
+		sed 's/^\([^:]*\):[0-9]*:[0-9]*: error: .*/\1/;t;d' $(BUILD)/format.txt | sort | uniq -c; \
+		echo "format: 'make format' mends it; all of it: $(BUILD)/format.txt"; exit 1; } >&2
+	@echo "format: fine"
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i

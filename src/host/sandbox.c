@@ -35,7 +35,8 @@
 #define SANDBOX_SANITIZED 0
 #endif
 
-/* --- Landlock (kernel's Documentation/userspace-api/landlock.rst), headers may be older -------- */
+/* --- Landlock (kernel's Documentation/userspace-api/landlock.rst), headers may be older --------
+ */
 
 struct landlock_attr {
 	u64 handled_access_fs;
@@ -102,7 +103,7 @@ static int caps_drop(struct sandbox_report *report)
 		if (!prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
 			continue;
 		if (errno == EINVAL)
-			break; /* past the last one */
+			break;		  /* past the last one */
 		report->bounding = false; /* needs CAP_SETPCAP, which a user has not; no harm */
 	}
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -207,7 +208,8 @@ static int fail_jail(int err, const char *layer)
 {
 	return FAIL(err < 0 && err > -4096 ? err : -EPERM,
 		    "the jail cannot be built here: %s: %s; allow it to this process, or run with "
-		    "--no-jail", layer, strerror(-err));
+		    "--no-jail",
+		    layer, strerror(-err));
 }
 
 int sandbox_drop(struct sandbox_report *report)

@@ -22,8 +22,9 @@ static bool line_same(const u8 *a, const u8 *b)
 	__m128i d = _mm_setzero_si128();
 
 	for (unsigned i = 0; i < 64; i += 16)
-		d = _mm_or_si128(d, _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(a + i)),
-						  _mm_loadu_si128((const __m128i *)(const void *)(b + i))));
+		d = _mm_or_si128(
+			d, _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(a + i)),
+					 _mm_loadu_si128((const __m128i *)(const void *)(b + i))));
 	return _mm_movemask_epi8(_mm_cmpeq_epi8(d, _mm_setzero_si128())) == 0xffff;
 }
 

@@ -15,15 +15,15 @@
 
 #include "cpu/cpu.h"
 
-#define BOX_BASE  0x20000000u /* 2 MiB aligned: one page table */
-#define BOX_SIZE  0x200000u
-#define BOX_CODE  BOX_BASE
+#define BOX_BASE      0x20000000u /* 2 MiB aligned: one page table */
+#define BOX_SIZE      0x200000u
+#define BOX_CODE      BOX_BASE
 #define BOX_CODE_SIZE 0x2000u
-#define BOX_DATA  (BOX_BASE + 0x10000u)
+#define BOX_DATA      (BOX_BASE + 0x10000u)
 #define BOX_DATA_SIZE 0x4000u
-#define BOX_RO	  (BOX_DATA + 0x3000u)
-#define BOX_FS	  (BOX_DATA + 0x0400u) /* FS and GS bases in 64-bit mode */
-#define BOX_GS	  (BOX_DATA + 0x0900u)
+#define BOX_RO	      (BOX_DATA + 0x3000u)
+#define BOX_FS	      (BOX_DATA + 0x0400u) /* FS and GS bases in 64-bit mode */
+#define BOX_GS	      (BOX_DATA + 0x0900u)
 
 /* Linux's user selectors on x86-64. */
 #define SEL_CS64 0x33u
@@ -58,7 +58,7 @@ struct diff_case {
 	u8 a[PATCH_A], b[PATCH_B];
 };
 
-#define LINES 16u
+#define LINES	  16u
 #define TRAP_NONE 0xffu
 
 struct diff_result {

@@ -58,7 +58,8 @@ static void print_mismatch(struct run *r, const struct diff_case *k, const struc
 		for (unsigned i = 0; i < 16; i++)
 			printf("  %-3s %016llx%s", reg[i], (unsigned long long)k->r.gpr[i],
 			       i % 4 == 3 ? "\n" : "");
-		printf("  trap host %u soft %u error %x %x cr2 %llx %llx fsw %x fcw %x flags %llx\n",
+		printf("  trap host %u soft %u error %x %x cr2 %llx %llx fsw %x fcw %x flags "
+		       "%llx\n",
 		       host->trap, soft->trap, host->error, soft->error,
 		       (unsigned long long)host->cr2, (unsigned long long)soft->cr2, k->r.fsw,
 		       k->r.fcw, (unsigned long long)k->r.rflags);
@@ -74,7 +75,8 @@ static void make_batch(struct run *r, struct diff_case *k, u64 from, u32 count)
 		gen_case(&r->s, &r->plan, r->o.seed, from + i, &k[i]);
 }
 
-static void check_batch(struct run *r, const struct diff_case *k, struct diff_result *host, u32 count)
+static void check_batch(struct run *r, const struct diff_case *k, struct diff_result *host,
+			u32 count)
 {
 	static struct diff_result soft;
 
@@ -126,7 +128,8 @@ static int parse(struct options *o, int argc, char **argv)
 	const char *env = getenv("HOLM_DIFF_CASES");
 	int c;
 
-	*o = (struct options){.seed = 1, .cases = env ? strtoull(env, NULL, 0) : 1000000, .show = 2};
+	*o = (struct options){
+		.seed = 1, .cases = env ? strtoull(env, NULL, 0) : 1000000, .show = 2};
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
 		switch (c) {
 		case 's': o->seed = strtoull(optarg, NULL, 0); break;

@@ -180,7 +180,8 @@ void gen_encode(struct gen *g)
 	struct diff_case *k = g->k;
 	struct prefixes p = {.n = 0};
 	struct enc e = {.n = 0};
-	bool mem = f->attr & IA_MODRM && (f->mod_mask == 1 || (f->mod_mask == 3 && rng_one_in(&g->r, 2)));
+	bool mem = f->attr & IA_MODRM &&
+		   (f->mod_mask == 1 || (f->mod_mask == 3 && rng_one_in(&g->r, 2)));
 	int r;
 
 	if (f->map >= 4)

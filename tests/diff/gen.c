@@ -128,7 +128,8 @@ void gen_case(const struct soft *soft, const struct gen_plan *p, u64 seed, u64 i
 	      struct diff_case *k)
 {
 	struct gen g = {.r = {seed * 0xd1342543de82ef95ull ^ index * 0x9e3779b97f4a7c15ull},
-			.soft = soft, .k = k};
+			.soft = soft,
+			.k = k};
 
 	k->index = index;
 	k->form = p->form[index % p->count];

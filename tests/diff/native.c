@@ -29,9 +29,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define HANG_SECONDS 20
+#define HANG_SECONDS	    20
 #define HWCAP2_FSGSBASE_BIT 2u
-#define SEGV_STACK 65536u
+#define SEGV_STACK	    65536u
 
 /* --- the child's state: one static, as a signal handler has no argument of its own --- */
 
@@ -249,7 +249,8 @@ static noreturn_fn void child_run(struct diff_shared *sh)
 
 int native_open(struct native *n)
 {
-	n->sh = mmap(NULL, sizeof(*n->sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	n->sh = mmap(NULL, sizeof(*n->sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	if (n->sh == MAP_FAILED) {
 		perror("diff: mmap");
 		return -1;

@@ -15,8 +15,8 @@ struct native {
 
 /* Forks the child. 0 or -1 (message printed). */
 int native_open(struct native *n);
-/* Hands over k[slot][0..count) and returns; native_wait() until out[slot] is complete; -1: the child
- * died or hangs at case sh->done. */
+/* Hands over k[slot][0..count) and returns; native_wait() until out[slot] is complete; -1: the
+ * child died or hangs at case sh->done. */
 void native_start(struct native *n, u32 count);
 int native_wait(struct native *n);
 void native_close(struct native *n);

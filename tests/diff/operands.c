@@ -3,8 +3,8 @@
  * operands: where memory operands lie, and what the registers must hold to reach them.
  *
  * Most lie in the sandbox: aligned, unaligned, across pages, into the read-only page and into the
- * holes; some at addresses no process has: low, beyond the canonical range, the top of the kernel's.
- * Nothing else may be reached: the host has more mapped than the interpreter.
+ * holes; some at addresses no process has: low, beyond the canonical range, the top of the
+ * kernel's. Nothing else may be reached: the host has more mapped than the interpreter.
  */
 #include "gen.h"
 #include "spec/x86.h"
@@ -15,8 +15,8 @@
 
 static u64 place_edge(struct gen *g, unsigned n)
 {
-	static const u32 edge[] = {BOX_DATA + 0x1000, BOX_DATA + 0x2000, BOX_RO,
-				   BOX_DATA, BOX_DATA + BOX_DATA_SIZE};
+	static const u32 edge[] = {BOX_DATA + 0x1000, BOX_DATA + 0x2000, BOX_RO, BOX_DATA,
+				   BOX_DATA + BOX_DATA_SIZE};
 	unsigned i = rng_below(&g->r, 8);
 
 	return edge[i < 5 ? i : i & 1] - rng_below(&g->r, n + 2);
@@ -25,18 +25,14 @@ static u64 place_edge(struct gen *g, unsigned n)
 static u64 place_outside(struct gen *g, unsigned n, bool wide)
 {
 	switch (rng_below(&g->r, wide ? 6 : 3)) {
-	case 0: /* low: never mapped */
-		return 0x800 + rng_below(&g->r, 0xe000);
-	case 1:
-		return BOX_DATA + BOX_DATA_SIZE + rng_below(&g->r, 0x1000);
-	case 2:
-		return BOX_CODE + rng_below(&g->r, BOX_CODE_SIZE - 64); /* readable, not writable */
-	case 3: /* not canonical */
+	case 0: /* low: never mapped */ return 0x800 + rng_below(&g->r, 0xe000);
+	case 1: return BOX_DATA + BOX_DATA_SIZE + rng_below(&g->r, 0x1000);
+	case 2: return BOX_CODE + rng_below(&g->r, BOX_CODE_SIZE - 64); /* readable, not writable */
+	case 3:								/* not canonical */
 		return (rng_next(&g->r) & 0xffff7fffffffffffull) | 0x4000800000000000ull;
 	case 4: /* across the edge of the canonical range */
 		return 0x0000800000000000ull - rng_below(&g->r, n + 1);
-	default: /* the top, and across it to 0 */
-		return (u64)0 - 1 - rng_below(&g->r, 0x800);
+	default: /* the top, and across it to 0 */ return (u64)0 - 1 - rng_below(&g->r, 0x800);
 	}
 }
 
@@ -58,7 +54,8 @@ static u64 place(struct gen *g, unsigned n, unsigned align, bool wide)
 static bool reachable_only_here(u64 la)
 {
 	return la - (BOX_BASE - 0x1000) < 0x40000 || la < 0x10000 - 0x400 ||
-	       la >= 0xffffffffffe00000ull || (la >= 0x00007ffffffff000ull && la < 0xffff800000000000ull);
+	       la >= 0xffffffffffe00000ull ||
+	       (la >= 0x00007ffffffff000ull && la < 0xffff800000000000ull);
 }
 
 /* --- sizes --- */
@@ -66,28 +63,18 @@ static bool reachable_only_here(u64 la)
 static unsigned width_bytes(unsigned width, const struct insn *in)
 {
 	switch (width) {
-	case OPW_V: case OPW_Y:
-		return in->osz;
-	case OPW_Z:
-		return in->osz == 2 ? 2 : 4;
-	case OPW_X:
-		return in->vl;
-	case OPW_H:
-		return in->vl / 2u;
-	case OPW_QTR:
-		return in->vl / 4u;
-	case OPW_EIGHTH:
-		return in->vl / 8u;
-	case OPW_P:
-		return in->osz + 2u;
-	case OPW_A:
-		return in->osz * 2u;
-	case OPW_S:
-		return 10;
-	case OPW_0:
-		return 512;
-	default:
-		return width;
+	case OPW_V:
+	case OPW_Y: return in->osz;
+	case OPW_Z: return in->osz == 2 ? 2 : 4;
+	case OPW_X: return in->vl;
+	case OPW_H: return in->vl / 2u;
+	case OPW_QTR: return in->vl / 4u;
+	case OPW_EIGHTH: return in->vl / 8u;
+	case OPW_P: return in->osz + 2u;
+	case OPW_A: return in->osz * 2u;
+	case OPW_S: return 10;
+	case OPW_0: return 512;
+	default: return width;
 	}
 }
 
@@ -97,10 +84,15 @@ unsigned gen_mem_size(const struct insn_form *f, const struct insn *in)
 		return 832;
 	for (unsigned i = 0; i < f->operands; i++)
 		switch (f->op[i].kind) {
-		case OP_E: case OP_M: case OP_W: case OP_Q: case OP_O: case OP_VM: case OP_X: case OP_Y:
-			return width_bytes(f->op[i].width, in);
-		default:
-			break;
+		case OP_E:
+		case OP_M:
+		case OP_W:
+		case OP_Q:
+		case OP_O:
+		case OP_VM:
+		case OP_X:
+		case OP_Y: return width_bytes(f->op[i].width, in);
+		default: break;
 		}
 	return in->osz;
 }
@@ -165,8 +157,7 @@ static void reach(struct gen *g, u64 ea)
 	} else if (base) {
 		if (index && (rng_next(&g->r) & 1)) /* keep the sum easy to reach for 32 bits */
 			*reg_at(g, in->index) = rng_below(&g->r, 256);
-		want = ea - (u64)in->disp -
-		       (index ? *reg_at(g, in->index) << in->scale : 0);
+		want = ea - (u64)in->disp - (index ? *reg_at(g, in->index) << in->scale : 0);
 		*reg_at(g, in->base) = in->asz == 8 ? want : (want & mask64(in->asz * 8)) | upper;
 	} else if (index) {
 		want = (ea - (u64)in->disp);
@@ -285,14 +276,10 @@ static u64 jump_target(struct gen *g)
 	u64 to;
 
 	switch (rng_below(&g->r, 20)) {
-	case 0:
-		return BOX_CODE + BOX_CODE_SIZE + rng_below(&g->r, 0x1000);
-	case 1:
-		return BOX_DATA + rng_below(&g->r, BOX_DATA_SIZE);
-	case 2:
-		return place_outside(g, 1, g->k->mode == DM_64 && rng_one_in(&g->r, 2));
-	default:
-		break;
+	case 0: return BOX_CODE + BOX_CODE_SIZE + rng_below(&g->r, 0x1000);
+	case 1: return BOX_DATA + rng_below(&g->r, BOX_DATA_SIZE);
+	case 2: return place_outside(g, 1, g->k->mode == DM_64 && rng_one_in(&g->r, 2));
+	default: break;
 	}
 	do
 		to = BOX_CODE + rng_below(&g->r, BOX_CODE_SIZE);
@@ -327,7 +314,8 @@ static void stack(struct gen *g)
 	u64 *rsp = &g->k->r.gpr[R_RSP], *rbp = &g->k->r.gpr[R_RBP];
 	bool wide = g->k->mode == DM_64;
 
-	*rsp = rng_one_in(&g->r, 12) ? place(g, 8, 8, wide) : BOX_DATA + 0x1800 + rng_below(&g->r, 64) * 8;
+	*rsp = rng_one_in(&g->r, 12) ? place(g, 8, 8, wide)
+				     : BOX_DATA + 0x1800 + rng_below(&g->r, 64) * 8;
 	if (rng_one_in(&g->r, 8))
 		*rsp += rng_below(&g->r, 8);
 	*rbp = rng_one_in(&g->r, 2) ? *rsp + rng_below(&g->r, 256) : place(g, 8, 8, wide);
@@ -337,7 +325,8 @@ static void wrap_reg(struct gen *g, unsigned reg, u64 v)
 {
 	u64 m = mask64(g->in.asz * 8);
 
-	g->k->r.gpr[reg] = (v & m) | (rng_next(&g->r) & ~m & (g->k->mode == DM_64 ? ~0ull : 0xffffffff));
+	g->k->r.gpr[reg] =
+		(v & m) | (rng_next(&g->r) & ~m & (g->k->mode == DM_64 ? ~0ull : 0xffffffff));
 }
 
 static bool string_operands(struct gen *g)
@@ -383,17 +372,10 @@ static void divide(struct gen *g)
 	u64 *r = g->k->r.gpr;
 
 	switch (rng_below(&g->r, 4)) {
-	case 0:
-		r[R_RDX] = 0;
-		break;
-	case 1:
-		r[R_RDX] = (u64)((s64)r[R_RAX] >> 63);
-		break;
-	case 2:
-		r[R_RDX] = rng_next(&g->r) & 0xff;
-		break;
-	default:
-		break;
+	case 0: r[R_RDX] = 0; break;
+	case 1: r[R_RDX] = (u64)((s64)r[R_RAX] >> 63); break;
+	case 2: r[R_RDX] = rng_next(&g->r) & 0xff; break;
+	default: break;
 	}
 	if (g->in.osz == 1 && rng_one_in(&g->r, 2))
 		r[R_RAX] &= 0x1ff;
@@ -431,7 +413,8 @@ static void gather(struct gen *g, u64 base)
 	unsigned step = quad ? 8 : 4;
 
 	for (unsigned i = 0; i < 32; i += step) {
-		u64 at = rng_one_in(&g->r, 24) ? place_edge(g, 8) : BOX_DATA + rng_below(&g->r, 0x3f00);
+		u64 at = rng_one_in(&g->r, 24) ? place_edge(g, 8)
+					       : BOX_DATA + rng_below(&g->r, 0x3f00);
 		u64 v = (u64)((s64)(at - base) >> g->in.scale);
 		st_size(index + i, step, v);
 	}
@@ -529,7 +512,8 @@ bool gen_operands(struct gen *g)
 		return false;
 	if (f->imm == IMM_JB || f->imm == IMM_JZ)
 		patch_relative(g);
-	else if (f->attr & IA_F64 && f->attr & IA_END && (named(g, "ret") || named(g, "jmp") || named(g, "call")))
+	else if (f->attr & IA_F64 && f->attr & IA_END &&
+		 (named(g, "ret") || named(g, "jmp") || named(g, "call")))
 		branch_value(g);
 	return true;
 }

@@ -19,7 +19,8 @@ void report_open(struct report *r, const struct gen_plan *p unused_arg)
 		exit(3);
 }
 
-void report_count(struct report *r, const struct diff_case *k unused_arg, unsigned form, unsigned trap)
+void report_count(struct report *r, const struct diff_case *k unused_arg, unsigned form,
+		  unsigned trap)
 {
 	if (form >= insn_form_count)
 		return;
@@ -76,8 +77,8 @@ int report_print(const struct report *r, const struct gen_plan *p, bool strict, 
 
 void report_disassemble(const struct diff_case *k)
 {
-	ZydisMachineMode mode = k->mode == DM_64 ? ZYDIS_MACHINE_MODE_LONG_64
-						 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32;
+	ZydisMachineMode mode =
+		k->mode == DM_64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32;
 	ZydisDisassembledInstruction in;
 
 	if (ZYAN_SUCCESS(ZydisDisassembleIntel(mode, k->r.rip, k->code, k->code_len, &in)))

@@ -16,30 +16,44 @@ unsigned rng_bit(struct rng *g, unsigned mask)
 u64 rng_int(struct rng *g)
 {
 	static const u64 edge[] = {
-		0, 1, ~0ull, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000,
-		0xffffffff, 0x7fffffffffffffffull, 0x8000000000000000ull, 0x100000000ull,
-		0xffffffff80000000ull, 0xffffffffffff8000ull, 0xffffffffffffff80ull, 0x0f0f0f0f0f0f0f0full,
-		0x5555555555555555ull, 0x99, 0x9a, 0x0909, 2, 10,
+		0,
+		1,
+		~0ull,
+		0x7f,
+		0x80,
+		0xff,
+		0x7fff,
+		0x8000,
+		0xffff,
+		0x7fffffff,
+		0x80000000,
+		0xffffffff,
+		0x7fffffffffffffffull,
+		0x8000000000000000ull,
+		0x100000000ull,
+		0xffffffff80000000ull,
+		0xffffffffffff8000ull,
+		0xffffffffffffff80ull,
+		0x0f0f0f0f0f0f0f0full,
+		0x5555555555555555ull,
+		0x99,
+		0x9a,
+		0x0909,
+		2,
+		10,
 	};
 	u64 v = rng_next(g);
 
 	switch (rng_below(g, 10)) {
-	case 0: case 1:
-		return edge[v % ARRAY_LEN(edge)];
-	case 2:
-		return BIT64(v & 63);
-	case 3:
-		return BIT64(v & 63) - 1;
-	case 4:
-		return v & 63;
-	case 5:
-		return (u64)(s64)(s8)v;
-	case 6:
-		return (u32)v;
-	case 7:
-		return v >> (v & 63);
-	default:
-		return v;
+	case 0:
+	case 1: return edge[v % ARRAY_LEN(edge)];
+	case 2: return BIT64(v & 63);
+	case 3: return BIT64(v & 63) - 1;
+	case 4: return v & 63;
+	case 5: return (u64)(s64)(s8)v;
+	case 6: return (u32)v;
+	case 7: return v >> (v & 63);
+	default: return v;
 	}
 }
 
@@ -49,51 +63,28 @@ static u64 float_of(struct rng *g, unsigned exp_bits, unsigned frac_bits)
 	u64 v = rng_next(g), emax = mask64(exp_bits), bias = emax >> 1, exp, frac;
 
 	switch (rng_below(g, 12)) {
-	case 0:
-		exp = 0;
-		break;
-	case 1:
-		exp = emax;
-		break;
-	case 2:
-		exp = 1 + (v & 1);
-		break;
-	case 3:
-		exp = emax - 1 - (v & 1);
-		break;
-	case 4: case 5:
-		exp = bias;
-		break;
-	case 6: /* where conversions to integers overflow */
-		exp = bias + 6 + (v >> 8 & 63);
-		break;
-	case 7: case 8: case 9:
-		exp = bias - 8 + (v >> 8 & 31);
-		break;
-	default:
-		exp = v >> 8;
-		break;
+	case 0: exp = 0; break;
+	case 1: exp = emax; break;
+	case 2: exp = 1 + (v & 1); break;
+	case 3: exp = emax - 1 - (v & 1); break;
+	case 4:
+	case 5: exp = bias; break;
+	case 6: /* where conversions to integers overflow */ exp = bias + 6 + (v >> 8 & 63); break;
+	case 7:
+	case 8:
+	case 9: exp = bias - 8 + (v >> 8 & 31); break;
+	default: exp = v >> 8; break;
 	}
 	v = rng_next(g);
 	switch (rng_below(g, 8)) {
-	case 0: case 1: case 2:
-		frac = 0;
-		break;
-	case 3:
-		frac = 1;
-		break;
-	case 4:
-		frac = mask64(frac_bits);
-		break;
-	case 5:
-		frac = BIT64(frac_bits - 1) | (v & 1);
-		break;
-	case 6:
-		frac = v << (v & 31);
-		break;
-	default:
-		frac = v;
-		break;
+	case 0:
+	case 1:
+	case 2: frac = 0; break;
+	case 3: frac = 1; break;
+	case 4: frac = mask64(frac_bits); break;
+	case 5: frac = BIT64(frac_bits - 1) | (v & 1); break;
+	case 6: frac = v << (v & 31); break;
+	default: frac = v; break;
 	}
 	return (rng_next(g) & 1) << (exp_bits + frac_bits) | (exp & emax) << frac_bits |
 	       (frac & mask64(frac_bits));
@@ -140,15 +131,13 @@ void rng_vector(struct rng *g, u8 *out, unsigned n)
 	for (unsigned i = 0; i < n; i += 8) {
 		u64 v = rng_next(g);
 		switch (kind) {
-		case 0: case 1: case 2:
-			v = rng_f32(g) | (u64)rng_f32(g) << 32;
-			break;
-		case 3: case 4: case 5:
-			v = rng_f64(g);
-			break;
-		case 6:
-			v = rng_int(g);
-			break;
+		case 0:
+		case 1:
+		case 2: v = rng_f32(g) | (u64)rng_f32(g) << 32; break;
+		case 3:
+		case 4:
+		case 5: v = rng_f64(g); break;
+		case 6: v = rng_int(g); break;
 		case 7:
 			v = rng_f16(g) | (u32)rng_f16(g) << 16 | (u64)rng_f16(g) << 32 |
 			    (u64)rng_f16(g) << 48;
@@ -156,14 +145,9 @@ void rng_vector(struct rng *g, u8 *out, unsigned n)
 		case 8: /* few different bytes, zeros among them: strings */
 			v &= 0x0303030303030303ull;
 			break;
-		case 9: /* small words */
-			v &= 0x001f001f001f001full;
-			break;
-		case 10:
-			v = v & 1 ? 0 : ~0ull;
-			break;
-		default:
-			break;
+		case 9: /* small words */ v &= 0x001f001f001f001full; break;
+		case 10: v = v & 1 ? 0 : ~0ull; break;
+		default: break;
 		}
 		st64(out + i, v);
 	}

@@ -85,7 +85,7 @@ void rules_allow(const struct diff_case *k, const struct insn *in, const struct 
 /* --- vendor and kernel --- */
 
 #define TASK_SIZE_MAX 0x00007ffffffff000ull
-#define PF_PRESENT 1u
+#define PF_PRESENT    1u
 
 void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_result *host,
 		  struct diff_result *soft)

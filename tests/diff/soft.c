@@ -20,10 +20,10 @@
 
 #define TABLES	   0x1000u /* guest-physical */
 #define TABLE_SIZE 0x4000u
-#define PT_P  1u
-#define PT_W  2u
-#define PT_U  4u
-#define PT_NX BIT64(63)
+#define PT_P	   1u
+#define PT_W	   2u
+#define PT_U	   4u
+#define PT_NX	   BIT64(63)
 
 /* --- the CPU's surroundings --- */
 
@@ -169,8 +169,13 @@ static void put_state(struct cpu *c, const struct diff_regs *r)
 	c->rip = r->rip;
 	c->rflags = (r->rflags & ~(u64)FL_STATUS) | FL_R1;
 	fl_set_status(c, r->rflags);
-	*f = (struct cpu_fpu){.fcw = r->fcw, .fsw = r->fsw, .ftw = r->ftw, .fop = r->fop,
-			      .fip = r->fip, .fdp = r->fdp, .mxcsr = r->mxcsr};
+	*f = (struct cpu_fpu){.fcw = r->fcw,
+			      .fsw = r->fsw,
+			      .ftw = r->ftw,
+			      .fop = r->fop,
+			      .fip = r->fip,
+			      .fdp = r->fdp,
+			      .mxcsr = r->mxcsr};
 	memcpy(f->st, r->st, sizeof(f->st));
 	memcpy(c->s.ymm, r->ymm, sizeof(r->ymm));
 	c->event = 0;
