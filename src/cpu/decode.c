@@ -22,6 +22,7 @@ struct decoder {
 	bool opsize, adsize, lock;
 	bool vex;
 	u8 map, pp, vvvv, vl;
+	bool vvvv_free; /* 1111b */
 	u8 modrm;
 	bool rip_relative;
 };
@@ -121,6 +122,7 @@ static int vex_prefix(struct decoder *d, u8 first)
 	if (!(d->mode & MODE_64))
 		d->rex &= REX_W;
 	d->vvvv = (u8)(~b2 >> 3 & 15);
+	d->vvvv_free = !d->vvvv;
 	if (!(d->mode & MODE_64))
 		d->vvvv &= 7;
 	d->vl = b2 & 4 ? 32 : 16;
@@ -183,6 +185,8 @@ static bool form_matches(const struct decoder *d, const struct insn_form *f, u64
 			if (reg && !(f->rm_mask >> (d->modrm & 7) & 1))
 				return false;
 		}
+	} else if (f->rm_mask == 1 && d->rex & REX_B) {
+		return false;
 	}
 	feature = d->vex && d->vl == 32 ? f->feature1 : f->feature;
 	return feature == CPU_FEAT_COUNT || (features >> feature & 1);
@@ -442,7 +446,7 @@ static bool illegal(const struct decoder *d, const struct insn_form *f)
 		return true;
 	if (f->attr & IA_PROT && (!(d->mode & MODE_PE) || d->mode & MODE_VM))
 		return true;
-	return d->vex && f->attr & IA_NOPFX && d->vvvv != 0;
+	return d->vex && f->attr & IA_NOPFX && !d->vvvv_free;
 }
 
 static int decode(struct decoder *d, u64 features)

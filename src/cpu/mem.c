@@ -200,8 +200,8 @@ void mem_probe(struct cpu *c, u64 la, unsigned size, enum cpu_access acc)
 {
 	check_canonical(c, la, size, operand_vector(c));
 	walk_translate(c, la, acc, view_of(c));
-	if ((la & 0xfff) + size > 0x1000)
-		walk_translate(c, wrap(c, la + size - 1), acc, view_of(c));
+	if ((la & 0xfff) + size > 0x1000) /* CR2: the first byte that cannot be reached */
+		walk_translate(c, wrap(c, (la | 0xfff) + 1), acc, view_of(c));
 }
 
 void *mem_lock_ptr(struct cpu *c, u64 la, unsigned size)
@@ -259,7 +259,7 @@ void sys_probe_write(struct cpu *c, u64 la, unsigned size)
 {
 	walk_translate(c, la, ACC_WRITE, sys_view(c));
 	if ((la & 0xfff) + size > 0x1000)
-		walk_translate(c, wrap(c, la + size - 1), ACC_WRITE, sys_view(c));
+		walk_translate(c, wrap(c, (la | 0xfff) + 1), ACC_WRITE, sys_view(c));
 }
 
 static enum cpu_view cpl_view(const struct cpu *c, unsigned cpl)

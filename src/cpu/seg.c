@@ -34,10 +34,19 @@ static bool seg_allows(const struct cpu *c, const struct cpu_segment *s, enum cp
 /* #AC is for user code that asked for it, and for naturally sized operands. */
 static void align_check(struct cpu *c, u64 la, unsigned size)
 {
+	unsigned align = size;
+
 	if (c->cpl != 3 || !(c->s.cr0 & CR0_AM) || !(c->rflags & FL_AC))
 		return;
-	if (size <= 16 && is_pow2(size) && (la & (size - 1)))
-		cpu_raise_err(c, EXC_AC, 0);
+	if (c->mode & MODE_64 && (!is_canonical(la) || !is_canonical(la + size - 1)))
+		return; /* #GP or #SS when it is accessed */
+	if (!is_pow2(size)) /* m80 8; far pointers 2, 4 or 8; x87 environments 2 or 4 */
+		align = size == 10 && c->cur->osz != 2 ? 8 : size & 2 ? 2 : 4;
+	if (size > 32 || !(la & (align - 1)))
+		return;
+	if (insn_forms[c->cur->form].attr & IA_ALIGN)
+		return; /* #GP goes first */
+	cpu_raise_err(c, EXC_AC, 0);
 }
 
 u64 seg_check(struct cpu *c, unsigned seg, u64 off, unsigned size, enum cpu_access acc)

@@ -35,8 +35,7 @@ void box_collect(u8 *data, const u8 *pattern, struct diff_result *out)
 	for (u32 at = 0; at < BOX_DATA_SIZE; at += 64) {
 		if (likely(line_same(data + at, pattern + at)))
 			continue;
-		for (unsigned i = 0; i < 64; i += 8)
-			out->hash = (out->hash ^ ld64(data + at + i)) * 0x2545f4914f6cdd1dull + at;
+		box_hash(out, at, data + at);
 		if (out->lines < LINES) {
 			out->line[out->lines].at = BOX_DATA + at;
 			__builtin_memcpy(out->line[out->lines].b, data + at, 64);

@@ -94,6 +94,11 @@ static inline void box_patch(u8 *data, const struct diff_case *k)
 	if (k->len_b)
 		__builtin_memcpy(data + (k->at_b - BOX_DATA), k->b, k->len_b);
 }
+static inline void box_hash(struct diff_result *out, u32 at, const u8 *line)
+{
+	for (unsigned i = 0; i < 64; i += 8)
+		out->hash = (out->hash ^ ld64(line + i)) * 0x2545f4914f6cdd1dull + at;
+}
 void box_collect(u8 *data, const u8 *pattern, struct diff_result *out);
 
 #endif

@@ -494,6 +494,10 @@ bool gen_operands(struct gen *g)
 		implicit_base(g, R_RDI, 16);
 	if (named(g, "div") || named(g, "idiv"))
 		divide(g);
+	if (named(g, "enter") && !rng_one_in(&g->r, 8)) {
+		st16(g->k->code + g->k->code_len - 3, (u16)rng_below(&g->r, 0x700));
+		g->k->code[g->k->code_len - 1] &= 0xe7;
+	}
 	if (named(g, "xgetbv"))
 		g->k->r.gpr[R_RCX] = rng_below(&g->r, 8) < 6 ? rng_below(&g->r, 2) : rng_int(&g->r);
 	if (!strncmp(f->name, "xsave", 5) || !strncmp(f->name, "xrstor", 6)) {

@@ -57,6 +57,19 @@ static unsigned double_shift_count(const struct diff_case *k, const struct insn 
 	return n & (in->osz == 8 ? 63 : 31);
 }
 
+/* Encodings the vendors treat differently, Holm as the SDM says. */
+static bool vendor_skip(const struct diff_case *k, const struct insn *in)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	unsigned op = f->opcode;
+
+	/* 0F 0D with a register: #UD on AMD, a NOP on Intel */
+	if (f->map == 1 && op == 0x0d && !(in->pfx & PFX_MEM))
+		return true;
+	/* VPEXTRD and VPINSRD with VEX.W = 1 outside 64-bit mode: #UD on AMD, W ignored on Intel */
+	return f->map == 6 && k->mode != DM_64 && in->pfx & PFX_W && (op == 0x16 || op == 0x22);
+}
+
 void rules_allow(const struct diff_case *k, const struct insn *in, const struct diff_result *host,
 		 const struct diff_result *soft, struct allowance *a)
 {
@@ -78,8 +91,11 @@ void rules_allow(const struct diff_case *k, const struct insn *in, const struct 
 		a->flags |= n ? FL_AF : 0;
 		a->flags |= n > 1 ? FL_OF : 0;
 		a->flags |= n > in->osz * 8u ? FL_STATUS : 0;
+		/* 16 bits by more than 16: the result is undefined; AMD shifts the source in again,
+		 * Intel (and Holm) the destination */
+		a->skip = n > in->osz * 8u && host->trap == TRAP_NONE && soft->trap == TRAP_NONE;
 	}
-	(void)soft;
+	a->skip |= vendor_skip(k, in);
 }
 
 /* --- vendor and kernel --- */
@@ -87,9 +103,59 @@ void rules_allow(const struct diff_case *k, const struct insn *in, const struct 
 #define TASK_SIZE_MAX 0x00007ffffffff000ull
 #define PF_PRESENT    1u
 
+/* The bytes at `at` of a recorded line, NULL if they are not there. */
+static u8 *memory_of(struct diff_result *r, u64 at)
+{
+	for (unsigned i = 0; i < r->lines && i < LINES; i++)
+		if (at - r->line[i].at < 64)
+			return r->line[i].b + (at - r->line[i].at);
+	return NULL;
+}
+
+static void rehash(struct diff_result *r)
+{
+	r->hash = 0;
+	for (unsigned i = 0; i < r->lines && i < LINES; i++)
+		box_hash(r, r->line[i].at - BOX_DATA, r->line[i].b);
+}
+
+static u64 linear(const struct diff_case *k, const struct insn *in)
+{
+	u64 ea = (u64)in->disp;
+
+	ea += in->base == REG_OFF_ZERO ? 0 : k->r.gpr[in->base / 8];
+	ea += in->index == REG_OFF_ZERO ? 0 : k->r.gpr[in->index / 8] << in->scale;
+	ea = in->asz == 8 ? ea : in->asz == 4 ? (u32)ea : (u16)ea;
+	return ea + (in->seg == S_FS ? k->r.fs_base : in->seg == S_GS ? k->r.gs_base : 0);
+}
+
+#define MXCSR_MASK_AT 28u
+#define MXCSR_MASK_MM BIT(17) /* AMD: misaligned SSE, in no model */
+
+static void hide_mxcsr_mask(const struct diff_case *k, const struct insn *in,
+			    struct diff_result *host)
+{
+	u8 *p = memory_of(host, linear(k, in) + MXCSR_MASK_AT);
+
+	if (host->lines > LINES || !p || host->trap != TRAP_NONE)
+		return;
+	st32(p, ld32(p) & ~MXCSR_MASK_MM);
+	rehash(host);
+}
+
+/* ENTER may have pushed a part before it faulted: nothing above the old stack pointer, and the
+ * instruction starts again from the same state. */
+static void forget_memory(struct diff_result *host, struct diff_result *soft)
+{
+	host->lines = soft->lines = 0;
+	host->hash = soft->hash = 0;
+}
+
 void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_result *host,
 		  struct diff_result *soft)
 {
+	const char *name = insn_forms[k->form].name;
+
 	/* Linux hides whether a kernel address is mapped: always "present". */
 	if (host->trap == EXC_PF && soft->trap == EXC_PF && host->cr2 >= TASK_SIZE_MAX) {
 		host->error &= ~PF_PRESENT;
@@ -97,5 +163,11 @@ void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_
 	}
 	if (!in)
 		return;
-	(void)k;
+	if (!strncmp(name, "xsave", 5) || !strcmp(name, "fxsave"))
+		hide_mxcsr_mask(k, in, host);
+	/* the host has more state components than any model */
+	if (!strcmp(name, "xgetbv") && host->trap == TRAP_NONE)
+		host->r.gpr[R_RAX] &= 7;
+	if (!strcmp(name, "enter") && host->trap != TRAP_NONE)
+		forget_memory(host, soft);
 }

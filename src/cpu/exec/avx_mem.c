@@ -45,7 +45,9 @@ static u64 elem_addr(struct cpu *c, const struct insn *in, u64 off, unsigned siz
 {
 	if (in->asz != 8)
 		off = in->asz == 4 ? (u32)off : (u16)off;
-	return mem_la(c, in->seg, off, size, acc);
+	if (unlikely(c->seg_chk >> in->seg & 1)) /* limit, but no alignment check */
+		mem_la(c, in->seg, off + size - 1, 1, acc);
+	return mem_la(c, in->seg, off, 1, acc);
 }
 
 static always_inline void maskmov_load(struct cpu *c, const struct insn *in, unsigned size)
@@ -104,8 +106,22 @@ BODY(vmaskmov8_VHM)
 BODY(vmaskmov4_MHV)
 BODY(vmaskmov8_MHV)
 
+/* MASKMOVDQU and MASKMOVQ fault as a store of the whole operand, also where the mask is off: the
+ * manual leaves it open, AMD does it. */
+static void maskmov_probe(struct cpu *c, const struct insn *in, unsigned size)
+{
+	u64 off = c->r[R_RDI], la;
+
+	if (in->asz != 8)
+		off = in->asz == 4 ? (u32)off : (u16)off;
+	la = mem_la(c, in->seg, off, size, ACC_WRITE);
+	if (!tlb_write(c, la, size))
+		mem_probe(c, la, size, ACC_WRITE);
+}
+
 FN(maskmovdqu)
 {
+	maskmov_probe(c, in, 16);
 	masked_store(c, in, c->r[R_RDI], 16, 1, slot(c, in->rm), slot(c, in->reg));
 }
 BODY(maskmovdqu)
@@ -118,6 +134,7 @@ FN(maskmovq)
 	fpu_need(c);
 	thunk_mm_get(c, in->reg & 7, &data);
 	thunk_mm_get(c, in->rm & 7, &mask);
+	maskmov_probe(c, in, 8);
 	masked_store(c, in, c->r[R_RDI], 8, 1, &mask, &data);
 }
 BODY(maskmovq)

@@ -296,8 +296,8 @@ static void arpl(struct cpu *c, const struct insn *in)
 	u16 dst;
 
 	if (in->pfx & PFX_MEM) {
-		la = mem_addr(c, in, 2, ACC_WRITE);
-		dst = (u16)mem_rmw_slow(c, la, 2);
+		la = mem_addr(c, in, 2, ACC_READ);
+		dst = (u16)mem_ld(c, la, 2);
 	} else {
 		dst = (u16)reg_get(c, in->ereg, 2);
 	}
@@ -307,7 +307,7 @@ static void arpl(struct cpu *c, const struct insn *in)
 	}
 	dst = (u16)((dst & ~3u) | rpl);
 	if (in->pfx & PFX_MEM)
-		mem_st(c, la, 2, dst);
+		mem_st(c, mem_addr(c, in, 2, ACC_WRITE), 2, dst);
 	else
 		reg_set(c, in->ereg, 2, dst);
 	set_zf(c, true);
