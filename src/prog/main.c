@@ -115,6 +115,18 @@ static int json_open(struct run_json *json, const struct cli *cli)
 	return FAIL(-errno, "--json: cannot write '%.200s': %s", json->path, strerror(errno));
 }
 
+/* The machine is there: what an earlier run wrote goes, before the jail that would forbid it. */
+static int json_empty(struct run_json *json)
+{
+	struct stat st;
+
+	/* a terminal, pipe or /dev/null is written to as it is */
+	if (!json->path || fstat(fileno(json->stream), &st) || !S_ISREG(st.st_mode) ||
+	    !ftruncate(fileno(json->stream), 0))
+		return 0;
+	return FAIL(-errno, "--json: cannot empty '%.200s': %s", json->path, strerror(errno));
+}
+
 static void json_close(struct run_json *json, const char *name, const struct vm_outcome *outcome,
 		       bool started)
 {
@@ -123,8 +135,6 @@ static void json_close(struct run_json *json, const char *name, const struct vm_
 	if (json->path && !started && json->created) {
 		unlink(json->path);
 	} else if (!json->path || started) {
-		if (json->path && ftruncate(fileno(json->stream), 0))
-			log_line(LOG_WARN, "--json: cannot empty '%.200s'", json->path);
 		if (report_outcome(name, outcome, json->stream))
 			log_line(LOG_ERROR, "%s", fail_text());
 	}
@@ -152,6 +162,8 @@ static int do_run(struct cli *cli)
 	memset(&outcome, 0, sizeof(outcome));
 	if (!err)
 		err = vm_open(&cli->config, &vm);
+	if (!err)
+		err = json_empty(&json);
 	if (!err) {
 		started = true;
 		vm_run(vm, &outcome);

@@ -281,8 +281,10 @@ static int device_note(struct vm *vm, struct device *dev)
 
 static int chipset_start(struct vm *vm)
 {
-	struct chipset_config config = {
-		.has_uart = {true, false}, .has_pvpanic = true, .has_debug_exit = true};
+	struct chipset_config config = {.has_uart = {true, false},
+					.has_pvpanic = true,
+					.has_debug_exit = true,
+					.has_mouse = true};
 	struct device *dev;
 	int err;
 
