@@ -76,7 +76,8 @@ static const struct model_feature model_sys[] = {
 static const u64 model_host_isa = MODEL_V3_ISA | B(PCLMULQDQ) | B(AES) | B(RDRAND) | B(FSGSBASE) |
 				  B(INVPCID) | B(RDSEED) | B(ADX) | B(SMAP) | B(CLFLUSHOPT) |
 				  B(SHA) | B(XSAVEC) | B(XSAVES);
-static const u64 model_host_sys = Y(PCID) | Y(SMEP) | Y(ERMS) | Y(UMIP) | Y(FSRM) | Y(PDPE1GB);
+static const u64 model_host_sys =
+	Y(VME) | Y(DE) | Y(PCID) | Y(SMEP) | Y(ERMS) | Y(UMIP) | Y(FSRM) | Y(PDPE1GB);
 
 /* Runs (as a NOP) on 64-bit hosts whose CPUID does not name it. */
 static const u64 model_harmless = B(PREFETCHW);

@@ -47,6 +47,8 @@ int vm_open(const struct vm_config *config, struct vm **out)
 	vm->open_ns = host_now_ns();
 	vm->signal_fd = -1;
 	pthread_mutex_init(&vm->life.error_lock, NULL);
+	/* before the engine opens: it puts its own SIGFPE handler in front */
+	signal_catch_crashes();
 	err = signal_open(&vm->signal_fd);
 	if (!err)
 		err = loop_open(&vm->loop);
@@ -130,7 +132,6 @@ void vm_run(struct vm *vm, struct vm_outcome *outcome)
 	int err;
 
 	memset(outcome, 0, sizeof(*outcome));
-	signal_catch_crashes();
 	err = vm_start(vm);
 	if (!err)
 		err = loop_run(vm->loop);

@@ -65,6 +65,30 @@ static void t_step_int(void *arg)
 	asm volatile("pushfq; orl $0x100, (%%rsp); popfq; int $0x50" ::: "memory", "cc");
 }
 
+static void t_cr4_de(void *arg)
+{
+	(void)arg;
+	write_cr4(read_cr4() | CR4_DE);
+}
+
+static void io_breakpoints(void)
+{
+	counting(true);
+	write_dr2(0x80);
+	write_dr7(0x20 | 0x400 | 0x2ull << 24); /* G2, RW 10, 1 byte */
+	outb(0x81, 0);
+	CHECK_EQ(hits, 0, "port beside an I/O breakpoint");
+	outb(0x80, 0);
+	CHECK_EQ(hits, 1, "out to it");
+	CHECK_EQ(hit_dr6[0] & 0xf, 4, "DR6.B2");
+	inb(0x80);
+	CHECK_EQ(hits, 2, "in from it");
+	asm volatile("outsb" ::"S"(cell), "d"(0x80) : "memory");
+	CHECK_EQ(hits, 3, "outs to it");
+	write_dr7(0x400);
+	counting(false);
+}
+
 static void breakpoints(void)
 {
 	extern u8 bp_here[] asm("bp_here_label");
@@ -127,13 +151,16 @@ static void breakpoints(void)
 	write_dr6(0);
 	asm volatile("mov %%db4, %%rax" ::: "rax");
 	check(true, "dr4 is dr6 without DE", "-");
-	write_cr4(read_cr4() | CR4_DE);
-	{
+	if (cpuid(1, 0).d & 4) {
 		u8 code[] = {0x0f, 0x21, 0xe0, 0xc3}; /* mov rax, dr4 */
 
+		write_cr4(read_cr4() | CR4_DE);
 		expect("dr4 with DE: #UD", UD, 0, (void (*)(void *))(void *)code, NULL);
+		io_breakpoints();
+		write_cr4(read_cr4() & ~(uword)CR4_DE);
+	} else {
+		expect("CR4.DE when not offered", GP, 0, t_cr4_de, NULL);
 	}
-	write_cr4(read_cr4() & ~(uword)CR4_DE);
 	expect("software interrupt while stepping", 0x50, 0, t_step_int, NULL);
 	CHECK(this_cpu()->trap.frame.rflags & FL_TF, "the frame keeps TF");
 	CHECK(!(read_flags() & FL_TF), "the handler runs without TF");

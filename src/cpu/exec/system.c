@@ -357,11 +357,27 @@ BODY_ONE(stac, op_stac)
 
 /* --- ports --- */
 
+/* SDM 3B 17.2.4: RW = 10 is I/O, with CR4.DE only; a trap. */
+static void io_breakpoints(struct cpu *c, u16 port, unsigned size)
+{
+	static const u8 len_of[4] = {1, 2, 8, 4};
+	if (!(c->s.cr4 & CR4_DE))
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		u64 len = len_of[c->s.dr7 >> (18 + i * 4) & 3], at = c->s.dr[i] & ~(len - 1);
+		if (c->s.dr7 >> (i * 2) & 3 && (c->s.dr7 >> (16 + i * 4) & 3) == 2 &&
+		    port < at + len && at < (u64)port + size)
+			c->dr6_pending |= BIT(i);
+	}
+}
+
 void io_check(struct cpu *c, u16 port, unsigned size)
 {
 	const struct cpu_segment *tr = &c->s.seg[S_TR];
 	u64 base;
 	u32 bits;
+	if (unlikely(c->dr_armed))
+		io_breakpoints(c, port, size);
 	if (!(c->mode & MODE_PE) || (!(c->mode & MODE_VM) && c->cpl <= iopl(c)))
 		return;
 	if ((tr->ar & 7 & ~2u) != 1 || !(tr->ar & 8) || tr->limit < 103)

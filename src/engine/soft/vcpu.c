@@ -218,9 +218,11 @@ static void run_guest(struct vcpu *v)
 	struct cpu *c = &v->cpu;
 	struct block *b;
 	for (;;) {
-		if (unlikely(__atomic_load_n(&c->event, __ATOMIC_RELAXED)))
+		if (unlikely(__atomic_load_n(&c->event, __ATOMIC_RELAXED))) {
 			if (handle_events(v) == LEAVE)
 				return;
+			continue; /* the HLT of "sti; hlt" ran in there */
+		}
 		if (unlikely(c->insns >= v->poll_at))
 			timer_poll(v);
 		if (unlikely(c->mode & MODE_STEP)) {

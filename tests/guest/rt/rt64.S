@@ -214,6 +214,10 @@ try_back:
 /* void user_go(struct go *): rip, cs, rflags, rsp, ss, rdi */
 	.globl user_go
 user_go:
+	/* user data segments: a return to CPL3 drops those of CPL0, and 32-bit code needs them */
+	mov $0x2b, %ecx
+	mov %ecx, %ds
+	mov %ecx, %es
 	pushq 32(%rdi)
 	pushq 24(%rdi)
 	pushq 16(%rdi)
