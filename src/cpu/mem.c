@@ -234,6 +234,12 @@ void stack_st_slow(struct cpu *c, u64 la, unsigned size, u64 v)
 	access_write(c, la, &v, size, view_of(c));
 }
 
+void stack_probe_slow(struct cpu *c, u64 la, unsigned size)
+{
+	check_canonical(c, la, size, EXC_SS);
+	mem_probe(c, la, size, ACC_WRITE);
+}
+
 /* --- implicit accesses --- */
 
 u64 sys_ld(struct cpu *c, u64 la, unsigned size)

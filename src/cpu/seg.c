@@ -40,9 +40,11 @@ static void align_check(struct cpu *c, u64 la, unsigned size)
 		return;
 	if (c->mode & MODE_64 && (!is_canonical(la) || !is_canonical(la + size - 1)))
 		return; /* #GP or #SS when it is accessed */
-	if (!is_pow2(size)) /* m80 8; far pointers 2, 4 or 8; x87 environments 2 or 4 */
-		align = size == 10 && c->cur->osz != 2 ? 8 : size & 2 ? 2 : 4;
-	if (size > 32 || !(la & (align - 1)))
+	if (!is_pow2(size)) /* m80; far pointers, x87 environments: by their elements */
+		align = size == 10 ? 8 : size & 2 ? 2 : 4;
+	else if (size > 16)
+		align = size == 32 ? 16 : 1;
+	if (!(la & (align - 1)))
 		return;
 	if (insn_forms[c->cur->form].attr & IA_ALIGN)
 		return; /* #GP goes first */

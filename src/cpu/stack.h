@@ -14,6 +14,8 @@
 
 u64 stack_ld_slow(struct cpu *c, u64 la, unsigned size);
 void stack_st_slow(struct cpu *c, u64 la, unsigned size, u64 v);
+/* Faults as a store would. */
+void stack_probe_slow(struct cpu *c, u64 la, unsigned size);
 
 static always_inline u64 stack_mask(const struct cpu *c)
 {

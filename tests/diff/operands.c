@@ -273,17 +273,18 @@ static bool overlaps_code(const struct gen *g, u64 to)
 
 static u64 jump_target(struct gen *g)
 {
+	unsigned kind = rng_below(&g->r, 20);
 	u64 to;
 
-	switch (rng_below(&g->r, 20)) {
-	case 0: return BOX_CODE + BOX_CODE_SIZE + rng_below(&g->r, 0x1000);
-	case 1: return BOX_DATA + rng_below(&g->r, BOX_DATA_SIZE);
-	case 2: return place_outside(g, 1, g->k->mode == DM_64 && rng_one_in(&g->r, 2));
-	default: break;
-	}
-	do
+	do {
 		to = BOX_CODE + rng_below(&g->r, BOX_CODE_SIZE);
-	while (overlaps_code(g, to));
+		if (kind == 0)
+			to += BOX_CODE_SIZE;
+		else if (kind == 1)
+			to = BOX_DATA + rng_below(&g->r, BOX_DATA_SIZE);
+		else if (kind == 2)
+			to = place_outside(g, 1, g->k->mode == DM_64 && rng_one_in(&g->r, 2));
+	} while (overlaps_code(g, to));
 	return to;
 }
 

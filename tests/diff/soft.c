@@ -98,7 +98,7 @@ static void load_state(struct soft *s, enum diff_mode mode, bool has_fs)
 		 (has_fs ? CR4_FSGSBASE : 0);
 	st.cr3 = TABLES;
 	st.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE;
-	st.xcr0 = s->model.features & BIT64(CPU_FEAT_AVX) ? 7 : 3;
+	st.xcr0 = s->model.features & CPU_FEAT_BIT(AVX) ? 7 : 3;
 	for (unsigned i = 0; i < 6; i++)
 		st.seg[i] = flat(SEL_DATA, data);
 	st.seg[S_FS] = st.seg[S_GS] = (struct cpu_segment){.ar = AR_UNUSABLE};
@@ -131,6 +131,9 @@ int soft_open(struct soft *s, bool has_fs)
 		printf("diff: no host model\n");
 		return -1;
 	}
+	/* not shown by any model, but there */
+	if (s->model.features & CPU_FEAT_BIT(XSAVEC))
+		s->model.features |= CPU_FEAT_BIT(XGETBV1);
 	s->data = aligned_alloc(4096, BOX_DATA_SIZE);
 	s->pattern = aligned_alloc(4096, BOX_DATA_SIZE);
 	s->code = aligned_alloc(4096, BOX_CODE_SIZE);

@@ -166,14 +166,21 @@ static always_inline void body_pop_E(struct cpu *c, const struct insn *in, unsig
 }
 BODY_SIZED(pop_E, body_pop_E)
 
+/* Faults as a push to SS:sp would. */
+static void push_probe(struct cpu *c, u64 sp, unsigned size)
+{
+	u64 la = mem_la(c, S_SS, sp, size, ACC_WRITE);
+	if (!tlb_write(c, la, size))
+		stack_probe_slow(c, la, size);
+}
+
 static always_inline void body_pusha(struct cpu *c, const struct insn *in unused_arg, unsigned size,
 				     bool mem unused_arg)
 {
 	u64 mask = stack_mask(c), sp = c->r[R_RSP];
 	u64 la;
-	/* all eight or none */
-	la = mem_la(c, S_SS, (sp - size * 8) & mask, size * 8, ACC_WRITE);
-	mem_probe(c, la, size * 8, ACC_WRITE);
+	for (unsigned i = 0; i < 8; i++) /* all eight or none */
+		push_probe(c, (sp - size * (i + 1)) & mask, size);
 	for (unsigned i = 0; i < 8; i++) {
 		la = mem_la(c, S_SS, (sp - size * (i + 1)) & mask, size, ACC_WRITE);
 		mem_st(c, la, size, i == R_RSP ? sp : c->r[i]);
@@ -219,18 +226,19 @@ static always_inline void body_enter(struct cpu *c, const struct insn *in, unsig
 	u64 mask = stack_mask(c), sp = c->r[R_RSP] & mask, frame, bp = c->r[R_RBP];
 	u64 image[32];
 	unsigned n = 0;
+	push_probe(c, (sp - size) & mask, size);
 	image[n++] = bp;
 	frame = sp - size;
 	if (level) {
-		for (unsigned i = 1; i < level; i++)
+		for (unsigned i = 1; i < level; i++) {
 			image[n++] = stack_at(c, bp - i * size, size);
+			push_probe(c, (sp - n * size) & mask, size);
+		}
 		image[n++] = frame;
+		push_probe(c, (sp - n * size) & mask, size);
 	}
 	/* the final stack pointer must be writable too */
-	mem_probe(c, mem_la(c, S_SS, (sp - n * size - in->imm) & mask, size, ACC_WRITE), 1,
-		  ACC_WRITE);
-	mem_probe(c, mem_la(c, S_SS, (sp - n * size) & mask, n * size, ACC_WRITE), n * size,
-		  ACC_WRITE);
+	push_probe(c, (sp - n * size - in->imm) & mask, 1);
 	for (unsigned i = 0; i < n; i++)
 		mem_st(c, mem_la(c, S_SS, (sp - (i + 1) * size) & mask, size, ACC_WRITE), size,
 		       image[i]);
