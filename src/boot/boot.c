@@ -187,8 +187,8 @@ static int boot_load_files(const struct boot *boot, struct ram *ram)
 	return rc ? FAIL(rc, "boot: guest RAM does not cover the initrd's place") : 0;
 }
 
-int boot_build(struct boot *boot, struct board *board, const struct device_desc *descs, unsigned n,
-	       struct cpu_state *bsp)
+static int boot_place(struct boot *boot, struct board *board, const struct device_desc *descs,
+		      unsigned n, struct cpu_state *bsp)
 {
 	struct ram *ram = &board->ram;
 	struct boot_load load = {.kernel = &boot->kernel,
@@ -218,6 +218,22 @@ int boot_build(struct boot *boot, struct board *board, const struct device_desc 
 	entry_set_mtrrs(bsp);
 	entry_set_virtual_wire(bsp);
 	return 0;
+}
+
+int boot_build(struct boot *boot, struct board *board, const struct device_desc *descs, unsigned n,
+	       struct cpu_state *bsp)
+{
+	int rc = payload_wake(&boot->kernel);
+
+	if (!rc)
+		rc = payload_check(&boot->kernel, &boot->image);
+	if (!rc)
+		rc = payload_wake(&boot->initrd);
+	if (!rc)
+		rc = boot_place(boot, board, descs, n, bsp);
+	payload_rest(&boot->kernel);
+	payload_rest(&boot->initrd);
+	return rc;
 }
 
 void boot_setup_ap(struct cpu_state *ap)

@@ -32,7 +32,8 @@ int boot_open(const struct boot_config *cfg, struct boot **out);
 void boot_close(struct boot *boot);
 
 /* Builds everything afresh; descs are the devices' descriptions for ACPI (only read here). On
- * return *bsp is ready to run. After one success it does not fail for the same board and descs. */
+ * return *bsp is ready to run. After one success it
+ * fails only when a payload's file was changed or became unreadable. */
 int boot_build(struct boot *boot, struct board *board, const struct device_desc *descs, unsigned n,
 	       struct cpu_state *bsp);
 

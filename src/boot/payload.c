@@ -22,82 +22,129 @@
 
 /* ---- files ------------------------------------------------------------------------------- */
 
-static int payload_fill(struct payload_file *file, const char *what, int fd)
+static int payload_fill(struct payload_file *file)
 {
 	u64 done = 0;
 
 	while (done < file->size) {
-		ssize_t n = pread(fd, file->data + done, file->size - done, (off_t)done);
+		ssize_t n = pread(file->fd, file->data + done, file->size - done, (off_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return FAIL(-errno, "%s: cannot read %s: %s", what, file->path,
+			return FAIL(-errno, "%s: cannot read %s: %s", file->what, file->path,
 				    strerror(errno));
 		if (!n)
-			return FAIL(-EIO, "%s: %s shrank while it was read; try again", what,
+			return FAIL(-EIO, "%s: %s shrank while it was read; try again", file->what,
 				    file->path);
 		done += (u64)n;
 	}
 	return 0;
 }
 
-static int payload_size(struct payload_file *file, const char *what, int fd)
+static s64 payload_mtime(const struct stat *st)
+{
+	return (s64)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+static int payload_size(struct payload_file *file)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
-		return FAIL(-errno, "%s: cannot look at %s: %s", what, file->path, strerror(errno));
+	if (fstat(file->fd, &st) < 0)
+		return FAIL(-errno, "%s: cannot look at %s: %s", file->what, file->path,
+			    strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return FAIL(-EISDIR, "%s: %s is a directory; name the file in it", what,
+		return FAIL(-EISDIR, "%s: %s is a directory; name the file in it", file->what,
 			    file->path);
 	if (!S_ISREG(st.st_mode))
-		return FAIL(-EINVAL, "%s: %s is not a regular file; copy it to one first", what,
-			    file->path);
+		return FAIL(-EINVAL, "%s: %s is not a regular file; copy it to one first",
+			    file->what, file->path);
 	if (!st.st_size)
-		return FAIL(-ENODATA, "%s: %s is empty; fetch or build it again", what, file->path);
+		return FAIL(-ENODATA, "%s: %s is empty; fetch or build it again", file->what,
+			    file->path);
 	file->size = (u64)st.st_size;
+	file->mtime_ns = payload_mtime(&st);
 	return 0;
+}
+
+static int payload_open(struct payload_file *file)
+{
+	/* O_NONBLOCK: a FIFO must not hold us; it is refused below. */
+	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (file->fd < 0 && errno == ENOENT)
+		return FAIL(-ENOENT, "%s: there is no file %s; check the path", file->what,
+			    file->path);
+	if (file->fd < 0 && errno == EACCES)
+		return FAIL(-EACCES, "%s: no permission to read %s; make it readable to this user",
+			    file->what, file->path);
+	if (file->fd < 0)
+		return FAIL(-errno, "%s: cannot open %s: %s", file->what, file->path,
+			    strerror(errno));
+	return 0;
+}
+
+static int payload_load(struct payload_file *file)
+{
+	void *map =
+		mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (map == MAP_FAILED)
+		return FAIL(-ENOMEM, "%s: no memory to hold %s (%llu MiB)", file->what, file->path,
+			    (unsigned long long)(file->size >> 20));
+	file->data = map;
+	return payload_fill(file);
 }
 
 int payload_read(struct payload_file *file, const char *what, const char *path)
 {
-	int fd, rc;
-	void *map;
+	int rc;
 
-	*file = (struct payload_file){.path = path};
-	/* O_NONBLOCK: a FIFO must not hold us; it is refused below. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 && errno == ENOENT)
-		return FAIL(-ENOENT, "%s: there is no file %s; check the path", what, path);
-	if (fd < 0 && errno == EACCES)
-		return FAIL(-EACCES, "%s: no permission to read %s; make it readable to this user",
-			    what, path);
-	if (fd < 0)
-		return FAIL(-errno, "%s: cannot open %s: %s", what, path, strerror(errno));
-	rc = payload_size(file, what, fd);
+	*file = (struct payload_file){.path = path, .what = what};
+	rc = payload_open(file);
 	if (rc)
-		goto out_fd;
-	map = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (map == MAP_FAILED) {
-		rc = FAIL(-ENOMEM, "%s: no memory to hold %s (%llu MiB)", what, path,
-			  (unsigned long long)(file->size >> 20));
-		goto out_fd;
+		return rc;
+	rc = payload_size(file);
+	if (rc) {
+		file->size = 0;
+		close(file->fd);
+		return rc;
 	}
-	file->data = map;
-	rc = payload_fill(file, what, fd);
+	rc = payload_load(file);
 	if (rc)
 		payload_release(file);
-out_fd:
-	close(fd);
 	return rc;
 }
 
-void payload_release(struct payload_file *file)
+int payload_wake(struct payload_file *file)
+{
+	struct stat st;
+	int rc;
+
+	if (file->data || !file->size)
+		return 0;
+	if (fstat(file->fd, &st) < 0 || (u64)st.st_size != file->size ||
+	    payload_mtime(&st) != file->mtime_ns)
+		return FAIL(-EBUSY, "%s: %s was changed while the machine ran; start it again",
+			    file->what, file->path);
+	rc = payload_load(file);
+	if (rc)
+		payload_rest(file);
+	return rc;
+}
+
+void payload_rest(struct payload_file *file)
 {
 	if (file->data)
 		munmap(file->data, file->size);
 	file->data = NULL;
+}
+
+void payload_release(struct payload_file *file)
+{
+	payload_rest(file);
+	if (file->size)
+		close(file->fd);
 	file->size = 0;
 }
 

@@ -2,8 +2,10 @@
 /*
  * payload: the kernel and initrd files: read once, recognised, and what is wrong with them said.
  *
- * The VM's process may open no file after it is jailed, and a reset must not depend on what became
- * of the file since: so the bytes are kept. A file is not trusted; every offset in it is checked.
+ * The VM's process may open no file after it is jailed, so the descriptor is kept; the bytes are
+ * given back after each start, since a large initrd would double in memory. A reset reads them
+ * again and refuses a file that was changed meanwhile. A file is not trusted; every offset in it is
+ * checked.
  *
  * Entered by: boot.c at open; linux.c and pvh.c fill struct kernel_image.
  */
@@ -15,8 +17,11 @@
 
 struct payload_file {
 	const char *path; /* the caller's, for messages */
-	u8 *data;	  /* own mapping, NULL when not given */
+	const char *what; /* "kernel" or "initrd" */
+	u8 *data;	  /* own mapping, NULL when not given or not needed now */
 	u64 size;
+	int fd; /* valid while size is not 0 */
+	s64 mtime_ns;
 };
 
 enum kernel_kind { KERNEL_BZIMAGE, KERNEL_PVH };
@@ -35,6 +40,10 @@ struct kernel_image {
 /* Reads a regular file whole; `what` is "kernel" or "initrd". The caller releases it. */
 int payload_read(struct payload_file *file, const char *what, const char *path);
 void payload_release(struct payload_file *file);
+/* Between starts: gives the bytes back, keeps the file open. */
+void payload_rest(struct payload_file *file);
+/* Before a start: the bytes are there again. -EBUSY when the file was changed since. */
+int payload_wake(struct payload_file *file);
 
 /* Recognises and checks the kernel; every rejection is a sentence with its mend. */
 int payload_check(const struct payload_file *file, struct kernel_image *out);

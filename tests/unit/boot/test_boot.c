@@ -5,6 +5,7 @@
  *
  * Kernels are synthesized; HOLM_TEST_KERNEL names a real bzImage to check as well.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@
 #define MIB 0x100000ull
 #define GIB 0x40000000ull
 
-static char dir[] = "/tmp/holm-boot-XXXXXX";
+static char dir[] = "/dev/shm/holm-boot-XXXXXX";
 
 /* ---- helpers ----------------------------------------------------------------------------- */
 
@@ -407,12 +408,16 @@ static void test_linux(void **state)
 		check_smbios(&board);
 		assert_memory_equal(at(&board, MAP_RSDP, 8), "RSD PTR ", 8);
 		assert_memory_equal(at(&board, 16 * MIB, 4), "\xcc\xcc\xcc\xcc", 4);
-		/* A reset, after the guest scribbled everywhere and the files are gone. */
+		/* A reset, after the guest scribbled everywhere and the file's name is gone. */
 		memset(board.ram.slot[0].host, 0xa5, 40 * MIB);
-		put("bz", "", 0);
+		unlink(kernel);
 		assert_int_equal(boot_build(boot, &board, &desc, 1, &s), 0);
 		check_linux(&board, &s, sizes[i]);
 		check_smbios(&board);
+		/* A file that was written in place is refused. */
+		put("initrd", "other!", 6);
+		assert_int_equal(boot_build(boot, &board, &desc, 1, &s), -EBUSY);
+		put("initrd", "INITRD", 6);
 		put("bz", bz, len);
 		boot_close(boot);
 		ram_close(&board.ram);
