@@ -401,6 +401,15 @@ def dmesg_cloud():
     check_dmesg(out)
 
 
+@case("full", 600)
+def dmesg_models():
+    for model in ("v2-1", "v3-1", "host"):
+        print(model, flush=True)
+        out, _ = mini_run("dmesg -r", "--cpu", model)
+        check(out.count("\n") > 50, "no dmesg")
+        check_dmesg(out)
+
+
 @case("full", 1800)
 def dmesg_generic():
     out, _ = debian_run("dmesg -r")

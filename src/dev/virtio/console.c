@@ -180,6 +180,14 @@ void virtio_console_resize(struct device *dev, u16 columns, u16 rows)
 	virtio_config_set(&console->vdev, 0, size, sizeof(size));
 }
 
+/* A driver without multiport (Linux) reads the size only after an interrupt says it changed. */
+static void console_start(struct virtio_device *vdev)
+{
+	pthread_mutex_lock(&vdev->lock);
+	virtio_config_interrupt(vdev);
+	pthread_mutex_unlock(&vdev->lock);
+}
+
 /* ---- ops --------------------------------------------------------------------------------- */
 
 static void console_queue_ready(struct virtio_device *vdev, unsigned n)
@@ -212,6 +220,7 @@ static void console_close(struct virtio_device *vdev)
 
 static const struct virtio_ops console_ops = {
 	.queue_ready = console_queue_ready,
+	.start = console_start,
 	.drain = console_drain,
 	.close = console_close,
 };
