@@ -36,9 +36,9 @@ struct decoder {
 
 static int need(const struct decoder *d, unsigned n)
 {
-	if (d->pos + n > 15)
-		return INSN_TOO_LONG;
-	return d->pos + n > d->avail ? INSN_MORE : INSN_OK;
+	if (d->pos + n > d->avail && d->avail < 15)
+		return INSN_MORE; /* the fetch of the missing bytes may fault first */
+	return d->pos + n > 15 ? INSN_TOO_LONG : INSN_OK;
 }
 
 #define NEED(d, n)                                                                                 \
@@ -290,8 +290,6 @@ static int modrm32(struct decoder *d, bool vsib)
 		int r = modrm_sib(d, mod, &disp_size, vsib);
 		if (r)
 			return r;
-	} else if (vsib) {
-		return INSN_UD;
 	} else if (rm == 5 && mod == 0) {
 		in->base = REG_OFF_ZERO;
 		disp_size = 4;
@@ -306,7 +304,7 @@ static int modrm32(struct decoder *d, bool vsib)
 		NEED(d, disp_size);
 		in->disp = (s64)take_signed(d, disp_size);
 	}
-	return INSN_OK;
+	return vsib && rm != 4 ? INSN_UD : INSN_OK;
 }
 
 /* Without REX, byte registers 4..7 are AH, CH, DH, BH. */

@@ -44,6 +44,8 @@ static void align_check(struct cpu *c, u64 la, unsigned size)
 		align = size == 10 ? 8 : size & 2 ? 2 : 4;
 	else if (size > 16)
 		align = size == 32 ? 16 : 1;
+	if (size > 108) /* FXSAVE, XSAVE: #GP */
+		return;
 	if (!(la & (align - 1)))
 		return;
 	if (insn_forms[c->cur->form].attr & IA_ALIGN)

@@ -515,6 +515,8 @@ bool gen_operands(struct gen *g)
 	}
 	if (g->in.pfx & PFX_MEM && !memory_operand(g))
 		return false;
+	if (gen_mem_size(f, &g->in) == 832 && (g->k->r.gpr[R_RAX] & ~7u || g->k->r.gpr[R_RDX]))
+		return false; /* components the host has and no model */
 	if (f->imm == IMM_JB || f->imm == IMM_JZ)
 		patch_relative(g);
 	else if (f->attr & IA_F64 && f->attr & IA_END &&

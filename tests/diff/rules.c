@@ -10,6 +10,12 @@
 #include "gen.h"
 #include "spec/x86.h"
 
+/* The instruction was executed; what trapped may be the fetch of the next one. */
+static bool completed(const struct diff_case *k, const struct diff_result *host)
+{
+	return host->trap == TRAP_NONE || host->r.rip != k->r.rip;
+}
+
 /* --- flags --- */
 
 static u64 flags_of_table(u8 bits)
@@ -67,11 +73,11 @@ static bool vendor_skip(const struct diff_case *k, const struct insn *in)
 	/* 0F 0D with a register: #UD on AMD, a NOP on Intel */
 	if (f->map == 1 && op == 0x0d && !(in->pfx & PFX_MEM))
 		return true;
-	/* UD0 has a ModRM byte on Intel, not on AMD */
-	if (f->map == 1 && op == 0xff)
-		return true;
 	/* REP before LOOPE, LOOPNE is reserved; AMD takes F3 for "while equal", F2 for "while not" */
 	if (f->map == 0 && ((op == 0xe0 && in->pfx & PFX_REP) || (op == 0xe1 && in->pfx & PFX_REPNE)))
+		return true;
+	/* 66 MOVSXD reads two bytes on Intel, four on AMD */
+	if (f->map == 0 && op == 0x63 && k->mode == DM_64 && in->osz == 2 && in->pfx & PFX_MEM)
 		return true;
 	/* VPEXTRD and VPINSRD with VEX.W = 1 outside 64-bit mode: #UD on AMD, W ignored on Intel */
 	return f->map == 6 && k->mode != DM_64 && in->pfx & PFX_W && (op == 0x16 || op == 0x22);
@@ -86,10 +92,13 @@ void rules_allow(const struct diff_case *k, const struct insn *in, const struct 
 	a->flags = FL_RF;
 	/* AMD shows the x87 pointers only while an unmasked exception is pending. */
 	a->x87_pointers = !(host->r.fsw & 0x80);
+	/* UD0 and UD1 have operands on Intel; AMD does not fetch them */
+	a->skip = host->trap == EXC_UD && soft->trap != TRAP_NONE &&
+		  !strncmp(insn_forms[k->form].name, "ud", 2);
 	if (!in)
 		return;
 	f = &insn_forms[in->form];
-	if (host->trap == TRAP_NONE || host->r.rip != k->r.rip)
+	if (completed(k, host))
 		a->flags |= flags_of_table(f->fl_undef);
 	if (is_shift(f))
 		a->flags |= shift_flags(k, in);
@@ -100,7 +109,7 @@ void rules_allow(const struct diff_case *k, const struct insn *in, const struct 
 		a->flags |= n > in->osz * 8u ? FL_STATUS : 0;
 		/* 16 bits by more than 16: the result is undefined; AMD shifts the source in again,
 		 * Intel (and Holm) the destination */
-		a->skip = n > in->osz * 8u && host->trap == TRAP_NONE && soft->trap == TRAP_NONE;
+		a->skip = n > in->osz * 8u && completed(k, host) && completed(k, soft);
 	}
 	a->skip |= vendor_skip(k, in);
 }
@@ -144,7 +153,7 @@ static void hide_mxcsr_mask(const struct diff_case *k, const struct insn *in,
 {
 	u8 *p = memory_of(host, linear(k, in) + MXCSR_MASK_AT);
 
-	if (host->lines > LINES || !p || host->trap != TRAP_NONE)
+	if (host->lines > LINES || !p || !completed(k, host))
 		return;
 	if (ld32(p) != (0xffff | MXCSR_MASK_MM))
 		return; /* not written */
@@ -174,14 +183,31 @@ void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_
 		return;
 	/* which element of a long operand faults first is the CPU's choice */
 	if (host->trap == EXC_PF && soft->trap == EXC_PF && in->pfx & PFX_MEM &&
-	    (host->cr2 ^ soft->cr2) < 0x1000 && gen_mem_size(&insn_forms[in->form], in) > 10 &&
+	    host->cr2 - linear(k, in) < 832 && gen_mem_size(&insn_forms[in->form], in) > 10 &&
 	    insn_forms[in->form].state != IST_SSE && insn_forms[in->form].state != IST_AVX)
-		host->cr2 = soft->cr2;
+		host->cr2 = soft->cr2, host->error = soft->error;
+	/* an operand of several parts across the canonical edge: AMD meets the missing page first */
+	if (host->trap == EXC_PF && (soft->trap == EXC_GP || soft->trap == EXC_SS) &&
+	    host->cr2 >= TASK_SIZE_MAX && host->cr2 < TASK_SIZE_MAX + 0x1000) {
+		soft->trap = EXC_PF;
+		soft->error = host->error;
+		soft->cr2 = host->cr2;
+	}
+	/* FXSAVE and FXRSTOR misaligned while #AC is on: either fault (SDM 2A FXSAVE) */
+	if (host->trap == EXC_AC && soft->trap == EXC_GP && !strncmp(name, "fx", 2))
+		host->trap = EXC_GP;
+	/* ... or not canonical in the stack segment */
+	if (host->trap == EXC_SS && soft->trap == EXC_GP && !strncmp(name, "fx", 2))
+		host->trap = EXC_GP;
+	/* and an x87 environment that is misaligned and crosses the canonical edge */
+	if (host->trap == EXC_AC && (soft->trap == EXC_GP || soft->trap == EXC_SS) &&
+	    in->pfx & PFX_MEM && insn_forms[in->form].state == IST_X87)
+		host->trap = soft->trap;
 	if (!strncmp(name, "xsave", 5) || !strcmp(name, "fxsave"))
 		hide_mxcsr_mask(k, in, host);
 	/* the host has more state components than any model */
-	if (!strcmp(name, "xgetbv") && host->trap == TRAP_NONE)
+	if (!strcmp(name, "xgetbv") && completed(k, host))
 		host->r.gpr[R_RAX] &= 7;
-	if (!strcmp(name, "enter") && host->trap != TRAP_NONE)
+	if (!strcmp(name, "enter") && !completed(k, host))
 		forget_memory(host, soft);
 }

@@ -114,7 +114,8 @@ static void maskmov_probe(struct cpu *c, const struct insn *in, unsigned size)
 
 	if (in->asz != 8)
 		off = in->asz == 4 ? (u32)off : (u16)off;
-	la = mem_la(c, in->seg, off, size, ACC_WRITE);
+	mem_la(c, in->seg, off + size - 1, 1, ACC_WRITE);
+	la = mem_la(c, in->seg, off, 8, ACC_WRITE);
 	if (!tlb_write(c, la, size))
 		mem_probe(c, la, size, ACC_WRITE);
 }

@@ -174,17 +174,24 @@ static void push_probe(struct cpu *c, u64 sp, unsigned size)
 		stack_probe_slow(c, la, size);
 }
 
+static void push_at(struct cpu *c, u64 sp, unsigned size, u64 v)
+{
+	u64 la = mem_la(c, S_SS, sp, size, ACC_WRITE);
+	void *p = tlb_write(c, la, size);
+	if (likely(p != NULL))
+		st_size(p, size, v);
+	else
+		stack_st_slow(c, la, size, v);
+}
+
 static always_inline void body_pusha(struct cpu *c, const struct insn *in unused_arg, unsigned size,
 				     bool mem unused_arg)
 {
 	u64 mask = stack_mask(c), sp = c->r[R_RSP];
-	u64 la;
 	for (unsigned i = 0; i < 8; i++) /* all eight or none */
 		push_probe(c, (sp - size * (i + 1)) & mask, size);
-	for (unsigned i = 0; i < 8; i++) {
-		la = mem_la(c, S_SS, (sp - size * (i + 1)) & mask, size, ACC_WRITE);
-		mem_st(c, la, size, i == R_RSP ? sp : c->r[i]);
-	}
+	for (unsigned i = 0; i < 8; i++)
+		push_at(c, (sp - size * (i + 1)) & mask, size, i == R_RSP ? sp : c->r[i]);
 	stack_set(c, sp - size * 8);
 }
 BODY_SIZED(pusha, body_pusha)
@@ -218,30 +225,26 @@ static u64 stack_at(struct cpu *c, u64 sp, unsigned size)
 	return stack_ld_slow(c, mem_la(c, S_SS, sp & stack_mask(c), size, ACC_READ), size);
 }
 
-/* SDM 2A ENTER. */
+/* SDM 2A ENTER. Faults come in the order of its pushes and reads, before anything is stored; a
+ * read of the frame chain sees what was pushed before it. */
 static always_inline void body_enter(struct cpu *c, const struct insn *in, unsigned size,
 				     bool mem unused_arg)
 {
-	unsigned level = in->imm2 & 31;
-	u64 mask = stack_mask(c), sp = c->r[R_RSP] & mask, frame, bp = c->r[R_RBP];
-	u64 image[32];
-	unsigned n = 0;
-	push_probe(c, (sp - size) & mask, size);
-	image[n++] = bp;
-	frame = sp - size;
-	if (level) {
-		for (unsigned i = 1; i < level; i++) {
-			image[n++] = stack_at(c, bp - i * size, size);
-			push_probe(c, (sp - n * size) & mask, size);
-		}
-		image[n++] = frame;
-		push_probe(c, (sp - n * size) & mask, size);
+	unsigned level = in->imm2 & 31, n = level ? level + 1 : 1;
+	u64 mask = stack_mask(c), sp = c->r[R_RSP] & mask, frame = sp - size, bp = c->r[R_RBP];
+	push_probe(c, frame & mask, size);
+	for (unsigned i = 1; i < n; i++) {
+		if (i < level)
+			stack_at(c, bp - i * size, size);
+		push_probe(c, (frame - i * size) & mask, size);
 	}
 	/* the final stack pointer must be writable too */
-	push_probe(c, (sp - n * size - in->imm) & mask, 1);
-	for (unsigned i = 0; i < n; i++)
-		mem_st(c, mem_la(c, S_SS, (sp - (i + 1) * size) & mask, size, ACC_WRITE), size,
-		       image[i]);
+	push_probe(c, (sp - n * size - in->imm) & mask, size);
+	push_at(c, frame & mask, size, bp);
+	for (unsigned i = 1; i < level; i++)
+		push_at(c, (frame - i * size) & mask, size, stack_at(c, bp - i * size, size));
+	if (level)
+		push_at(c, (frame - level * size) & mask, size, frame);
 	reg_set(c, REG_OFF(R_RBP), size, frame);
 	stack_set(c, sp - n * size - in->imm);
 }
@@ -257,6 +260,13 @@ static void op_xlat(struct cpu *c, const struct insn *in)
 	reg_set(c, REG_OFF(R_RAX), 1, mem_ld(c, mem_la(c, in->seg, ea, 1, ACC_READ), 1));
 }
 BODY_ONE(xlat, op_xlat)
+
+/* SBB AL,AL without flags. */
+static void op_salc(struct cpu *c, const struct insn *in unused_arg)
+{
+	reg_set(c, REG_OFF(R_RAX), 1, fl_cf(c) ? 0xff : 0);
+}
+BODY_ONE(salc, op_salc)
 
 static void op_sahf(struct cpu *c, const struct insn *in unused_arg)
 {
@@ -303,10 +313,13 @@ BODY_ONE(ud, op_ud)
 static always_inline void body_bound(struct cpu *c, const struct insn *in, unsigned size,
 				     bool mem unused_arg)
 {
-	u64 la = mem_addr(c, in, size * 2, ACC_READ);
-	s64 low = (s64)sx_size(mem_ld(c, la, size), size);
-	s64 high = (s64)sx_size(mem_ld(c, la + size, size), size);
-	s64 v = (s64)sx_size(reg_get(c, in->greg, size), size);
+	u64 ea = mem_ea(c, in);
+	u64 la = mem_la(c, in->seg, ea, size, ACC_READ);
+	s64 low = (s64)sx_size(mem_ld(c, la, size), size), high, v;
+	ea = in->asz == 4 ? (u32)(ea + size) : (u16)(ea + size);
+	la = mem_la(c, in->seg, ea, size, ACC_READ);
+	high = (s64)sx_size(mem_ld(c, la, size), size);
+	v = (s64)sx_size(reg_get(c, in->greg, size), size);
 	if (v < low || v > high)
 		cpu_raise(c, EXC_BR);
 }

@@ -9,6 +9,7 @@
 #include "cpu/insn_forms.h"
 #include "cpu/mem.h"
 #include "cpu/seg.h"
+#include "cpu/stack.h"
 
 #include "cpu/exec/far.h"
 
@@ -88,7 +89,7 @@ static void push_sreg(struct cpu *c, const struct insn *in)
 	u64 mask = stk_mask(c), sp = (c->r[R_RSP] - in->osz) & mask;
 	u64 la = mem_la(c, S_SS, sp, width, ACC_WRITE);
 
-	mem_st(c, la, width, c->s.seg[opcode_sreg(in)].sel);
+	stack_st_slow(c, la, width, c->s.seg[opcode_sreg(in)].sel);
 	stk_set_sp(c, mask, sp);
 }
 const struct insn_body x_push_sreg = SAME(push_sreg);
