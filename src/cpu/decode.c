@@ -438,11 +438,23 @@ static int operands(struct decoder *d, const struct insn_form *f)
 	return INSN_OK;
 }
 
+/* Control and debug registers that do not exist are #UD before the privilege check. */
+static bool no_such_register(const struct decoder *d, const struct insn_form *f)
+{
+	if (f->map != 1 || (f->opcode & 0xfc) != 0x20)
+		return false;
+	if (f->opcode & 1)
+		return d->in->reg > 7;
+	return !(BIT(d->in->reg) & (BIT(0) | BIT(2) | BIT(3) | BIT(4) | BIT(8)));
+}
+
 static bool illegal(const struct decoder *d, const struct insn_form *f)
 {
 	if (d->lock && (!(f->attr & IA_LOCK) || !(d->in->pfx & PFX_MEM)))
 		return true;
 	if (f->attr & IA_PROT && (!(d->mode & MODE_PE) || d->mode & MODE_VM))
+		return true;
+	if (f->attr & IA_REG && no_such_register(d, f))
 		return true;
 	return d->vex && f->attr & IA_NOPFX && !d->vvvv_free;
 }

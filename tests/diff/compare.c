@@ -11,7 +11,7 @@
 struct check {
 	const struct diff_case *k;
 	FILE *to;
-	bool same;
+	bool same, fs;
 };
 
 static void number(struct check *c, const char *what, u64 before, u64 host, u64 soft)
@@ -67,6 +67,10 @@ static void registers(struct check *c, const struct diff_regs *b, const struct d
 	number(c, "ftw", b->ftw, h->ftw, s->ftw);
 	for (unsigned i = 0; i < 8; i++)
 		bytes(c, "st", i, b->st[i], h->st[i], s->st[i], 10);
+	if (c->fs && c->k->mode == DM_64) {
+		number(c, "fs_base", b->fs_base, h->fs_base, s->fs_base);
+		number(c, "gs_base", b->gs_base, h->gs_base, s->gs_base);
+	}
 	if (a->x87_pointers)
 		return;
 	number(c, "fop", b->fop, h->fop, s->fop);
@@ -94,7 +98,7 @@ static void memory(struct check *c, const struct diff_result *h, const struct di
 bool compare(const struct diff_case *k, const struct insn *in, struct diff_result *host,
 	     struct diff_result *soft, FILE *to)
 {
-	struct check c = {k, to, true};
+	struct check c = {k, to, true, host->r.fs_base || host->r.gs_base};
 	struct allowance a;
 
 	rules_vendor(k, in, host, soft);

@@ -34,10 +34,6 @@ static bool body_refuses(const struct insn *in)
 
 	if (f->map == 0 && (f->opcode == 0x8c || f->opcode == 0x8e)) /* segment registers 6, 7; CS */
 		return (reg & 7) > 5 || (f->opcode == 0x8e && (reg & 7) == 1);
-	if (f->map == 1 && (f->opcode & 0xfd) == 0x20) /* control registers */
-		return reg != 0 && reg != 2 && reg != 3 && reg != 4 && reg != 8;
-	if (f->map == 1 && (f->opcode & 0xfd) == 0x21) /* debug registers */
-		return reg > 7;
 	return f->attr & IA_VSIB; /* the same register twice */
 }
 

@@ -25,6 +25,7 @@ struct gen_plan {
 	u16 form[4096];
 	unsigned count;
 };
+bool gen_refused(const struct insn_form *f);
 void gen_plan_open(struct gen_plan *p, u64 features, const char *only);
 
 /* Case number `index` of `seed`; the same for the same arguments, whatever came before. */

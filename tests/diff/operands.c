@@ -505,6 +505,13 @@ bool gen_operands(struct gen *g)
 		g->k->r.gpr[R_RAX] = rng_next(&g->r) & 7;
 		g->k->r.gpr[R_RDX] = 0;
 	}
+	if (named(g, "popf")) {
+		/* the kernel does not reload ID and NT: they would stay for the next case */
+		st64(g->k->b, rng_next(&g->r) & ~(u64)(FL_TF | FL_ID | FL_NT));
+		patch_b(g, g->k->r.gpr[R_RSP], 8);
+		if (g->k->len_b < 8) /* the pattern might have TF set */
+			return false;
+	}
 	if (f->imm == IMM_MOFFS) {
 		u64 at = place(g, g->in.osz, 1, g->in.asz == 8);
 		u8 *p = g->k->code + g->k->code_len - g->in.asz;

@@ -103,6 +103,8 @@ static void load_state(struct soft *s, enum diff_mode mode, bool has_fs)
 		st.seg[i] = flat(SEL_DATA, data);
 	st.seg[S_FS] = st.seg[S_GS] = (struct cpu_segment){.ar = AR_UNUSABLE};
 	st.seg[S_CS] = mode == DM_64 ? flat(SEL_CS64, code | AR_L) : flat(SEL_CS32, code | AR_DB);
+	/* no I/O permission bitmap */
+	st.seg[S_TR] = (struct cpu_segment){.limit = 0x65, .ar = AR_P | 11, .sel = 0x40};
 	st.rflags = FL_R1 | FL_IF;
 	cpu_load(s->cpu[mode], &st);
 }
