@@ -144,7 +144,7 @@ struct cpu {
 	const struct cpu_model *model;
 	u64 x87_rip, x87_dp; /* last x87 instruction's RIP, operand */
 	u16 x87_op, x87_cs, x87_ds;
-	bool repeated;	 /* inside a REP string instruction after its first iteration: RF image */
+	bool repeated;	 /* a REP string instruction let events in after an iteration: RF image */
 	bool dr_armed;	 /* an enabled breakpoint in DR7 */
 	u64 dr6_pending; /* data breakpoints hit by the current instruction */
 	bool world;	 /* this vCPU stopped the others (ops.world_stop) */

@@ -358,7 +358,11 @@ void interp_landed(struct cpu *c)
 		c->shadow = 0;
 		c->dr6_pending = 0;
 		interp_deliver(c);
-	} else if (c->mode & MODE_STEP && c->rflags & FL_TF) {
+		return;
+	}
+	/* an iteration was the one instruction that STI or MOV SS shields */
+	c->shadow = 0;
+	if (c->mode & MODE_STEP && c->rflags & FL_TF) {
 		/* a REP iteration counts as an instruction for the single-step trap */
 		c->exc = (struct cpu_exception){
 			.vector = EXC_DB, .kind = EXK_TRAP, .dr6 = DR6_BS | c->dr6_pending};
@@ -370,7 +374,6 @@ void interp_landed(struct cpu *c)
 		c->dr6_pending = 0;
 		interp_deliver(c);
 	}
-	c->repeated = false;
 }
 
 void interp_step(struct cpu *c)

@@ -15,10 +15,20 @@ static bool canonical(u64 la)
 	return (u64)((s64)(la << 16) >> 16) == la;
 }
 
+/* Outside 64-bit mode: over the end of a flat segment, which nobody checked before. Other segments
+ * had their limit checked, and their linear addresses may wrap. */
+static bool over_flat_limit(const struct cpu *c, u64 la, unsigned size, unsigned vector)
+{
+	unsigned seg = vector == EXC_SS ? S_SS : c->cur->seg;
+
+	return la + size - 1 > 0xffffffffull && !(c->seg_chk >> seg & 1);
+}
+
 /* The whole of [la, la+size) must be canonical; vector names the fault of this kind of access. */
 static void check_canonical(struct cpu *c, u64 la, unsigned size, unsigned vector)
 {
-	if (c->mode & MODE_64 && unlikely(!canonical(la) || !canonical(la + size - 1)))
+	if (c->mode & MODE_64 ? unlikely(!canonical(la) || !canonical(la + size - 1))
+			      : unlikely(over_flat_limit(c, la, size, vector)))
 		cpu_raise_err(c, vector, 0);
 }
 

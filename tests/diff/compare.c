@@ -75,7 +75,8 @@ static void registers(struct check *c, const struct diff_regs *b, const struct d
 		return;
 	number(c, "fop", b->fop, h->fop, s->fop);
 	number(c, "fip", b->fip, h->fip, s->fip);
-	number(c, "fdp", b->fdp, h->fdp, s->fdp);
+	if (!a->fdp)
+		number(c, "fdp", b->fdp, h->fdp, s->fdp);
 }
 
 static void memory(struct check *c, const struct diff_result *h, const struct diff_result *s)

@@ -14,7 +14,7 @@ struct allowance {
 	u64 flags;	   /* RFLAGS bits */
 	bool skip;	   /* nothing can be said */
 	bool x87_pointers; /* FIP, FDP, FOP */
-	bool dest;	   /* the destination register */
+	bool fdp;
 };
 
 /* Rules that the table cannot state; `in` NULL: it did not decode. */

@@ -26,7 +26,10 @@ static u64 place_outside(struct gen *g, unsigned n, bool wide)
 {
 	switch (rng_below(&g->r, wide ? 6 : 3)) {
 	case 0: /* low: never mapped */ return 0x800 + rng_below(&g->r, 0xe000);
-	case 1: return BOX_DATA + BOX_DATA_SIZE + rng_below(&g->r, 0x1000);
+	case 1:
+		if (g->k->mode == DM_32 && rng_one_in(&g->r, 2)) /* the last bytes below 4 GiB */
+			return 0x100000000ull - 1 - rng_below(&g->r, n + 2);
+		return BOX_DATA + BOX_DATA_SIZE + rng_below(&g->r, 0x1000);
 	case 2: return BOX_CODE + rng_below(&g->r, BOX_CODE_SIZE - 64); /* readable, not writable */
 	case 3:								/* not canonical */
 		return (rng_next(&g->r) & 0xffff7fffffffffffull) | 0x4000800000000000ull;
@@ -53,7 +56,7 @@ static u64 place(struct gen *g, unsigned n, unsigned align, bool wide)
 /* No host mapping of the child's can be there. */
 static bool reachable_only_here(u64 la)
 {
-	return la - (BOX_BASE - 0x1000) < 0x40000 || la < 0x10000 - 0x400 ||
+	return la - (BOX_BASE - 0x1000) < 0x40000 || la - 0xfffff000ull < 0x1000 || la < 0x10000 - 0x400 ||
 	       la >= 0xffffffffffe00000ull ||
 	       (la >= 0x00007ffffffff000ull && la < 0xffff800000000000ull);
 }
@@ -319,6 +322,8 @@ static void stack(struct gen *g)
 				     : BOX_DATA + 0x1800 + rng_below(&g->r, 64) * 8;
 	if (rng_one_in(&g->r, 8))
 		*rsp += rng_below(&g->r, 8);
+	if (!wide)
+		*rsp = (u32)*rsp;
 	*rbp = rng_one_in(&g->r, 2) ? *rsp + rng_below(&g->r, 256) : place(g, 8, 8, wide);
 }
 

@@ -92,9 +92,14 @@ void rules_allow(const struct diff_case *k, const struct insn *in, const struct 
 	a->flags = FL_RF;
 	/* AMD shows the x87 pointers only while an unmasked exception is pending. */
 	a->x87_pointers = !(host->r.fsw & 0x80);
+	/* before it was, an interrupt between two signals may have lost the old FDP */
+	a->fdp = !(k->r.fsw & 0x80) && !(in && in->pfx & PFX_MEM);
 	/* UD0 and UD1 have operands on Intel; AMD does not fetch them */
 	a->skip = host->trap == EXC_UD && soft->trap != TRAP_NONE &&
 		  !strncmp(insn_forms[k->form].name, "ud", 2);
+	/* LOCK MOV CR0 is MOV CR8 on AMD */
+	a->skip |= host->trap == EXC_GP && soft->trap == EXC_UD && insn_forms[k->form].map == 1 &&
+		   (insn_forms[k->form].opcode & 0xfd) == 0x20;
 	if (!in)
 		return;
 	f = &insn_forms[in->form];
@@ -117,6 +122,7 @@ void rules_allow(const struct diff_case *k, const struct insn *in, const struct 
 /* --- vendor and kernel --- */
 
 #define TASK_SIZE_MAX 0x00007ffffffff000ull
+#define LAST_PAGE_32  0xfffff000ull
 #define PF_PRESENT    1u
 
 /* The bytes at `at` of a recorded line, NULL if they are not there. */
@@ -186,9 +192,22 @@ void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_
 	    host->cr2 - linear(k, in) < 832 && gen_mem_size(&insn_forms[in->form], in) > 10 &&
 	    insn_forms[in->form].state != IST_SSE && insn_forms[in->form].state != IST_AVX)
 		host->cr2 = soft->cr2, host->error = soft->error;
-	/* an operand of several parts across the canonical edge: AMD meets the missing page first */
+	/* VMASKMOV over the end of a flat segment: AMD looks at all of it, Holm at each element */
+	if (soft->trap == EXC_PF && (host->trap == EXC_GP || host->trap == EXC_SS) &&
+	    k->mode != DM_64 && (u32)(soft->cr2 - LAST_PAGE_32) < 0x2000 && strstr(name, "maskmov"))
+		*host = *soft;
+	/* misaligned, and over the limit of SS: AMD looks at the alignment first */
+	if (host->trap == EXC_GP && soft->trap == EXC_SS && k->mode != DM_64 &&
+	    insn_forms[in->form].attr & IA_ALIGN)
+		host->trap = EXC_SS;
+	/* POPA may have loaded some registers before it faulted; ESP is as before */
+	if (!strcmp(name, "popa") && !completed(k, host))
+		memcpy(soft->r.gpr, host->r.gpr, sizeof(soft->r.gpr));
+	/* an operand of several parts across the end of a flat segment or the canonical edge: AMD
+	 * meets the missing page first */
 	if (host->trap == EXC_PF && (soft->trap == EXC_GP || soft->trap == EXC_SS) &&
-	    host->cr2 >= TASK_SIZE_MAX && host->cr2 < TASK_SIZE_MAX + 0x1000) {
+	    (host->cr2 - TASK_SIZE_MAX < 0x1000 ||
+	     (k->mode != DM_64 && host->cr2 - LAST_PAGE_32 < 0x1000))) {
 		soft->trap = EXC_PF;
 		soft->error = host->error;
 		soft->cr2 = host->cr2;

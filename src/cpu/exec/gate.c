@@ -299,7 +299,7 @@ static void exception_enter(struct cpu *c, const struct cpu_exception *x)
 /* RF in the image (SDM 3A 17.3.1.1): faults but instruction breakpoints; interrupted REP. */
 static u64 exception_rf(const struct cpu *c, const struct cpu_exception *x)
 {
-	bool rf = c->repeated;
+	bool rf = c->repeated && c->rip == cpu_insn_rip(c); /* still about to go on with it */
 
 	if (x->kind == EXK_SOFT)
 		return 0;

@@ -59,6 +59,29 @@ static u64 run_length(struct cpu *c, const struct insn *in, u64 off, unsigned se
 	return n;
 }
 
+/* Host pointers of a run, translated if need be: raises as its first element would. They stay good
+ * when the other side takes their place in the TLB, which element by element would go on for the
+ * whole page. NULL: MMIO, ROM, code, a breakpoint. */
+static const u8 *run_from(struct cpu *c, u64 la, unsigned bytes)
+{
+	const u8 *p = tlb_read(c, la, bytes);
+	if (unlikely(!p)) {
+		mem_probe(c, la, 1, ACC_READ);
+		p = tlb_read(c, la, bytes);
+	}
+	return p;
+}
+
+static u8 *run_to(struct cpu *c, u64 la, unsigned bytes)
+{
+	u8 *p = tlb_write(c, la, bytes);
+	if (unlikely(!p)) {
+		mem_probe(c, la, 1, ACC_WRITE);
+		p = tlb_write(c, la, bytes);
+	}
+	return p;
+}
+
 static void after_run(struct cpu *c, const struct insn *in, u64 n)
 {
 	reg_advance(c, in, R_RCX, -(s64)n);
@@ -87,8 +110,8 @@ static always_inline u64 movs_run(struct cpu *c, const struct insn *in, unsigned
 	if (n < 2)
 		return 0;
 	bytes = n * size;
-	s = tlb_read(c, c->seg_base[in->seg] + si, (unsigned)bytes);
-	d = tlb_write(c, c->seg_base[S_ES] + di, (unsigned)bytes);
+	s = run_from(c, c->seg_base[in->seg] + si, (unsigned)bytes);
+	d = run_to(c, c->seg_base[S_ES] + di, (unsigned)bytes);
 	if (!s || !d)
 		return 0;
 	if ((u64)(d - s) >= bytes) {
@@ -137,7 +160,7 @@ static always_inline u64 stos_run(struct cpu *c, const struct insn *in, unsigned
 	u8 *d;
 	if (n < 2)
 		return 0;
-	d = tlb_write(c, c->seg_base[S_ES] + di, (unsigned)(n * size));
+	d = run_to(c, c->seg_base[S_ES] + di, (unsigned)(n * size));
 	if (!d)
 		return 0;
 	if (size == 1 || v == 0) {
@@ -251,9 +274,9 @@ static always_inline void port_string(struct cpu *c, const struct insn *in,
 				      void (*one)(struct cpu *, const struct insn *, unsigned))
 {
 	unsigned size = in->osz == 8 ? 4 : in->osz;
+	io_check(c, (u16)c->r[R_RDX], size); /* also where nothing will be transferred */
 	if (repeats(in) && !reg_addr(c, in, R_RCX))
 		return;
-	io_check(c, (u16)c->r[R_RDX], size);
 	do {
 		one(c, in, size);
 		if (!repeats(in))

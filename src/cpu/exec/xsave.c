@@ -353,6 +353,8 @@ static void xs_header(struct cpu *c, struct xs_restore *x, u64 la, u64 enabled, 
 	u8 *h = x->area + XS_HEADER;
 	u64 comp;
 
+	if (unlikely(!tlb_read(c, la, 1))) /* also where nothing of it will be loaded */
+		mem_probe(c, la, 1, ACC_READ);
 	mem_ld_bytes(c, la + XS_HEADER, h, XS_HEADER_SIZE);
 	x->bv = ld64(h);
 	comp = ld64(h + 8);
