@@ -34,11 +34,16 @@ void code_mark(struct vcpu *v, struct soft_page *page, unsigned off, unsigned le
 	if (off + len > RAM_PAGE)
 		len = RAM_PAGE - off;
 	mask = line_mask(off, len);
-	if (likely((__atomic_load_n(&page->lines, __ATOMIC_SEQ_CST) & mask) == mask))
+	if (likely((__atomic_load_n(&page->lines, __ATOMIC_RELAXED) & mask) == mask))
 		return;
-	old = __atomic_fetch_or(&page->lines, mask, __ATOMIC_SEQ_CST);
-	if (old)
-		return;
+	old = __atomic_load_n(&page->lines, __ATOMIC_SEQ_CST);
+	while (old) /* a code page already: just more lines of it */
+		if (__atomic_compare_exchange_n(&page->lines, &old, old | mask, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			return;
+	/* whoever sees a line sees an epoch that is not settled */
+	__atomic_store_n(&page->epoch, ~0u, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&page->lines, mask, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&page->epoch, __atomic_add_fetch(&e->epoch, 1, __ATOMIC_SEQ_CST),
 			 __ATOMIC_SEQ_CST);
 	tlb_flush_writes(&v->cpu);
