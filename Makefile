@@ -16,15 +16,17 @@ export HOLM_BIN = $(abspath $(HOLM))
 
 all: deps-build build
 
+TARGET ?= all
 build:
-	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET)
-	@cmake --build $(BUILD) -j $(JOBS)
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET) --log-level=WARNING >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target $(TARGET)
 
 deps-%:
 	@tools/deps.sh $*
 
 # Extra flags go into RUN: make run RUN="-c 2 -m 1G"
-run: deps-run build
+run: deps-run
+	@$(MAKE) --no-print-directory build TARGET=holm
 	@guest=$$(guests/mini.sh) && \
 	exec $(HOLM) run --kernel $$guest/vmlinuz --initrd $$guest/initrd $(RUN)
 

@@ -304,7 +304,7 @@ static int modrm32(struct decoder *d, bool vsib)
 		NEED(d, disp_size);
 		in->disp = (s64)take_signed(d, disp_size);
 	}
-	return vsib && rm != 4 ? INSN_UD : INSN_OK;
+	return INSN_OK;
 }
 
 /* Without REX, byte registers 4..7 are AH, CH, DH, BH. */
@@ -422,7 +422,7 @@ static int operands(struct decoder *d, const struct insn_form *f)
 	if (f->attr & IA_MODRM && d->modrm < 0xc0 && !(f->attr & IA_REG)) {
 		in->pfx |= PFX_MEM;
 		if (in->asz == 2)
-			r = f->attr & IA_VSIB ? INSN_UD : modrm16(d);
+			r = modrm16(d);
 		else
 			r = modrm32(d, f->attr & IA_VSIB);
 		if (r)
@@ -455,6 +455,9 @@ static bool illegal(const struct decoder *d, const struct insn_form *f)
 	if (f->attr & IA_PROT && (!(d->mode & MODE_PE) || d->mode & MODE_VM))
 		return true;
 	if (f->attr & IA_REG && no_such_register(d, f))
+		return true;
+	/* a vector of indices needs a SIB byte */
+	if (f->attr & IA_VSIB && d->in->pfx & PFX_MEM && (d->in->asz == 2 || (d->modrm & 7) != 4))
 		return true;
 	return d->vex && f->attr & IA_NOPFX && !d->vvvv_free;
 }

@@ -15,26 +15,24 @@ static bool canonical(u64 la)
 	return (u64)((s64)(la << 16) >> 16) == la;
 }
 
-/* Outside 64-bit mode: over the end of a flat segment, which nobody checked before. Other segments
- * had their limit checked, and their linear addresses may wrap. */
-static bool over_flat_limit(const struct cpu *c, u64 la, unsigned size, unsigned vector)
-{
-	unsigned seg = vector == EXC_SS ? S_SS : c->cur->seg;
-
-	return la + size - 1 > 0xffffffffull && !(c->seg_chk >> seg & 1);
-}
-
-/* The whole of [la, la+size) must be canonical; vector names the fault of this kind of access. */
-static void check_canonical(struct cpu *c, u64 la, unsigned size, unsigned vector)
-{
-	if (c->mode & MODE_64 ? unlikely(!canonical(la) || !canonical(la + size - 1))
-			      : unlikely(over_flat_limit(c, la, size, vector)))
-		cpu_raise_err(c, vector, 0);
-}
-
+/* The fault of an operand's address: its segment decides. */
 static unsigned operand_vector(const struct cpu *c)
 {
-	return c->cur && c->cur->seg == S_SS && c->cur->pfx & PFX_MEM ? EXC_SS : EXC_GP;
+	return c->cur && c->cur->seg == S_SS ? EXC_SS : EXC_GP;
+}
+
+/* The whole of [la, la+size) must be canonical or, outside 64-bit mode, inside the flat segment that
+ * nobody checked before; LA_WRAPS says that somebody did. */
+static u64 checked(struct cpu *c, u64 la, unsigned size, unsigned vector)
+{
+	if (c->mode & MODE_64) {
+		if (unlikely(!canonical(la) || !canonical(la + size - 1)))
+			cpu_raise_err(c, vector, 0);
+		return la;
+	}
+	if (unlikely(la + size - 1 > 0xffffffffull && !(la & LA_WRAPS)))
+		cpu_raise_err(c, vector, 0);
+	return (u32)la;
 }
 
 static u64 wrap(const struct cpu *c, u64 la)
@@ -175,7 +173,7 @@ static void access_write(struct cpu *c, u64 la, const void *buf, unsigned size, 
 u64 mem_ld_slow(struct cpu *c, u64 la, unsigned size)
 {
 	u64 v = 0;
-	check_canonical(c, la, size, operand_vector(c));
+	la = checked(c, la, size, operand_vector(c));
 	access_read(c, la, &v, size, ACC_READ, view_of(c));
 	return v;
 }
@@ -183,32 +181,32 @@ u64 mem_ld_slow(struct cpu *c, u64 la, unsigned size)
 u64 mem_rmw_slow(struct cpu *c, u64 la, unsigned size)
 {
 	u64 v = 0;
-	check_canonical(c, la, size, operand_vector(c));
+	la = checked(c, la, size, operand_vector(c));
 	access_read(c, la, &v, size, ACC_WRITE, view_of(c));
 	return v;
 }
 
 void mem_st_slow(struct cpu *c, u64 la, unsigned size, u64 v)
 {
-	check_canonical(c, la, size, operand_vector(c));
+	la = checked(c, la, size, operand_vector(c));
 	access_write(c, la, &v, size, view_of(c));
 }
 
 void mem_ld_bytes(struct cpu *c, u64 la, void *buf, unsigned size)
 {
-	check_canonical(c, la, size, operand_vector(c));
+	la = checked(c, la, size, operand_vector(c));
 	access_read(c, la, buf, size, ACC_READ, view_of(c));
 }
 
 void mem_st_bytes(struct cpu *c, u64 la, const void *buf, unsigned size)
 {
-	check_canonical(c, la, size, operand_vector(c));
+	la = checked(c, la, size, operand_vector(c));
 	access_write(c, la, buf, size, view_of(c));
 }
 
 void mem_probe(struct cpu *c, u64 la, unsigned size, enum cpu_access acc)
 {
-	check_canonical(c, la, size, operand_vector(c));
+	la = checked(c, la, size, operand_vector(c));
 	walk_translate(c, la, acc, view_of(c));
 	if ((la & 0xfff) + size > 0x1000) /* CR2: the first byte that cannot be reached */
 		walk_translate(c, wrap(c, (la | 0xfff) + 1), acc, view_of(c));
@@ -220,10 +218,10 @@ void *mem_lock_ptr(struct cpu *c, u64 la, unsigned size)
 	struct piece a;
 	if (likely(p != NULL))
 		return p;
-	check_canonical(c, la, size, operand_vector(c));
 	mem_probe(c, la, size, ACC_WRITE);
 	if ((la & 0xfff) + size > 0x1000)
 		return NULL;
+	la = checked(c, la, size, operand_vector(c));
 	a = piece_get(c, la, ACC_WRITE, view_of(c));
 	return a.host && a.flags & PAGE_WRITABLE ? a.host : NULL;
 }
@@ -233,21 +231,20 @@ void *mem_lock_ptr(struct cpu *c, u64 la, unsigned size)
 u64 stack_ld_slow(struct cpu *c, u64 la, unsigned size)
 {
 	u64 v = 0;
-	check_canonical(c, la, size, EXC_SS);
+	la = checked(c, la, size, EXC_SS);
 	access_read(c, la, &v, size, ACC_READ, view_of(c));
 	return v;
 }
 
 void stack_st_slow(struct cpu *c, u64 la, unsigned size, u64 v)
 {
-	check_canonical(c, la, size, EXC_SS);
+	la = checked(c, la, size, EXC_SS);
 	access_write(c, la, &v, size, view_of(c));
 }
 
 void stack_probe_slow(struct cpu *c, u64 la, unsigned size)
 {
-	check_canonical(c, la, size, EXC_SS);
-	mem_probe(c, la, size, ACC_WRITE);
+	mem_probe(c, checked(c, la, size, EXC_SS), size, ACC_WRITE);
 }
 
 /* --- implicit accesses --- */

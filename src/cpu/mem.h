@@ -23,8 +23,12 @@ static always_inline u64 mem_ea(const struct cpu *c, const struct insn *in)
 	return ea;
 }
 
-/* Segment checks outside 64-bit mode (limit, type, null) and #AC; returns the linear address.
- * Raises #GP(0) or, for SS, #SS(0). */
+/* Set in a linear address outside 64-bit mode: the operand is inside its segment's limit, and goes
+ * on at linear address 0. */
+#define LA_WRAPS BIT64(40)
+
+/* Segment checks outside 64-bit mode (limit, type, null) and #AC; returns the linear address, with
+ * LA_WRAPS if need be. Raises #GP(0) or, for SS, #SS(0). */
 u64 seg_check(struct cpu *c, unsigned seg, u64 off, unsigned size, enum cpu_access acc);
 
 /* Linear address of [off, off+size) in seg. */

@@ -67,6 +67,8 @@ u64 seg_check(struct cpu *c, unsigned seg, u64 off, unsigned size, enum cpu_acce
 	}
 	if (acc != ACC_EXEC)
 		align_check(c, la, size);
+	if (unlikely(la + size - 1 > 0xffffffffull) && !(c->mode & MODE_64))
+		la |= LA_WRAPS;
 	return la;
 }
 

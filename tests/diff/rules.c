@@ -167,12 +167,31 @@ static void hide_mxcsr_mask(const struct diff_case *k, const struct insn *in,
 	rehash(host);
 }
 
-/* ENTER may have pushed a part before it faulted: nothing above the old stack pointer, and the
- * instruction starts again from the same state. */
+/* ENTER and PUSHA may have pushed a part before they faulted: nothing above the old stack pointer,
+ * and the instruction starts again from the same state. */
 static void forget_memory(struct diff_result *host, struct diff_result *soft)
 {
 	host->lines = soft->lines = 0;
 	host->hash = soft->hash = 0;
+}
+
+/* CMPS with two faulty operands: some CPUs read [RDI] first, some (and Holm) [RSI]. Did the host fault
+ * at [RDI]? */
+static bool cmps_other_operand(const struct diff_case *k, const struct insn *in,
+			       const struct diff_result *host, const struct diff_result *soft)
+{
+	u64 di = host->r.gpr[R_RDI], size = insn_forms[in->form].opcode & 1 ? in->osz : 1;
+
+	if (soft->trap != EXC_PF && soft->trap != EXC_GP && soft->trap != EXC_SS &&
+	    soft->trap != EXC_AC)
+		return false;
+	di = in->asz == 8 ? di : in->asz == 4 ? (u32)di : (u16)di;
+	if (host->trap == EXC_PF)
+		return host->cr2 - di < size;
+	if (host->trap == EXC_AC)
+		return k->r.rflags & FL_AC && di & (size - 1);
+	return host->trap == EXC_GP &&
+	       di + size - 1 > (k->mode == DM_64 ? TASK_SIZE_MAX : 0xffffffffull);
 }
 
 void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_result *host,
@@ -187,18 +206,41 @@ void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_
 	}
 	if (!in)
 		return;
+	if (!strncmp(name, "cmps", 4) && insn_forms[in->form].map == 0 &&
+	    (insn_forms[in->form].opcode & 0xfe) == 0xa6 && cmps_other_operand(k, in, host, soft)) {
+		soft->trap = host->trap;
+		soft->error = host->error;
+		soft->cr2 = host->cr2;
+	}
 	/* which element of a long operand faults first is the CPU's choice */
 	if (host->trap == EXC_PF && soft->trap == EXC_PF && in->pfx & PFX_MEM &&
 	    host->cr2 - linear(k, in) < 832 && gen_mem_size(&insn_forms[in->form], in) > 10 &&
 	    insn_forms[in->form].state != IST_SSE && insn_forms[in->form].state != IST_AVX)
 		host->cr2 = soft->cr2, host->error = soft->error;
+	/* CALL to a target that is not canonical with a bad stack: AMD pushes first */
+	if ((host->trap == EXC_AC || host->trap == EXC_SS ||
+	     (host->trap == EXC_PF && k->r.gpr[R_RSP] - 1 - host->cr2 < 8)) &&
+	    soft->trap == EXC_GP && !strcmp(name, "call"))
+		*host = *soft;
+	/* a SIMD exception while an x87 exception is pending: AMD raises #XM, Intel #MF */
+	if (host->trap == EXC_XM && soft->trap == EXC_MF && k->r.fsw & 0x80)
+		*host = *soft;
+	/* a gather's elements, one absent, one not canonical: which of them is the CPU's choice */
+	if (strstr(name, "gather") && soft->trap == EXC_PF &&
+	    (host->trap == EXC_GP || host->trap == EXC_SS))
+		*host = *soft;
 	/* VMASKMOV over the end of a flat segment: AMD looks at all of it, Holm at each element */
 	if (soft->trap == EXC_PF && (host->trap == EXC_GP || host->trap == EXC_SS) &&
 	    k->mode != DM_64 && (u32)(soft->cr2 - LAST_PAGE_32) < 0x2000 && strstr(name, "maskmov"))
 		*host = *soft;
+	/* ... and at its alignment first */
+	if (host->trap == EXC_AC && (soft->trap == EXC_GP || soft->trap == EXC_SS) &&
+	    k->mode != DM_64 && strstr(name, "maskmov"))
+		*host = *soft;
 	/* misaligned, and over the limit of SS: AMD looks at the alignment first */
 	if (host->trap == EXC_GP && soft->trap == EXC_SS && k->mode != DM_64 &&
-	    insn_forms[in->form].attr & IA_ALIGN)
+	    (insn_forms[in->form].attr & IA_ALIGN || !strncmp(name, "xrstor", 6) ||
+	     !strncmp(name, "xsave", 5)))
 		host->trap = EXC_SS;
 	/* POPA may have loaded some registers before it faulted; ESP is as before */
 	if (!strcmp(name, "popa") && !completed(k, host))
@@ -207,7 +249,7 @@ void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_
 	 * meets the missing page first */
 	if (host->trap == EXC_PF && (soft->trap == EXC_GP || soft->trap == EXC_SS) &&
 	    (host->cr2 - TASK_SIZE_MAX < 0x1000 ||
-	     (k->mode != DM_64 && host->cr2 - LAST_PAGE_32 < 0x1000))) {
+	     (k->mode != DM_64 && (u32)(host->cr2 - LAST_PAGE_32) < 0x2000))) {
 		soft->trap = EXC_PF;
 		soft->error = host->error;
 		soft->cr2 = host->cr2;
@@ -227,6 +269,6 @@ void rules_vendor(const struct diff_case *k, const struct insn *in, struct diff_
 	/* the host has more state components than any model */
 	if (!strcmp(name, "xgetbv") && completed(k, host))
 		host->r.gpr[R_RAX] &= 7;
-	if (!strcmp(name, "enter") && !completed(k, host))
+	if ((!strcmp(name, "enter") || !strcmp(name, "pusha")) && !completed(k, host))
 		forget_memory(host, soft);
 }

@@ -45,8 +45,11 @@ static u64 elem_addr(struct cpu *c, const struct insn *in, u64 off, unsigned siz
 {
 	if (in->asz != 8)
 		off = in->asz == 4 ? (u32)off : (u16)off;
-	if (unlikely(c->seg_chk >> in->seg & 1)) /* limit, but no alignment check */
-		mem_la(c, in->seg, off + size - 1, 1, acc);
+	if (unlikely(c->seg_chk >> in->seg & 1)) { /* limit, but no alignment check */
+		u64 last = mem_la(c, in->seg, off + size - 1, 1, acc);
+		u64 la = mem_la(c, in->seg, off, 1, acc);
+		return c->mode & MODE_64 || last >= la ? la : la | LA_WRAPS;
+	}
 	return mem_la(c, in->seg, off, 1, acc);
 }
 

@@ -37,6 +37,18 @@ static bool repeats(const struct insn *in)
 	return in->pfx & (PFX_REP | PFX_REPNE);
 }
 
+/* Linear address of [RDI] in ES. Over the end of a flat segment is #GP, whatever the prefix says of
+ * the source. */
+static always_inline u64 dest_la(struct cpu *c, const struct insn *in, unsigned size,
+				 enum cpu_access acc)
+{
+	u64 la = mem_la(c, S_ES, reg_addr(c, in, R_RDI), size, acc);
+
+	if (unlikely((la + size - 1) >> 32 == 1 && !(c->mode & MODE_64)))
+		cpu_gp0(c);
+	return la;
+}
+
 /* Between iterations: does something want in? Then the instruction starts again with the rest. */
 static void let_events_in(struct cpu *c)
 {
@@ -95,7 +107,7 @@ static always_inline void movs_one(struct cpu *c, const struct insn *in, unsigne
 {
 	u64 src = mem_la(c, in->seg, reg_addr(c, in, R_RSI), size, ACC_READ);
 	u64 v = mem_ld(c, src, size);
-	mem_st(c, mem_la(c, S_ES, reg_addr(c, in, R_RDI), size, ACC_WRITE), size, v);
+	mem_st(c, dest_la(c, in, size, ACC_WRITE), size, v);
 	reg_advance(c, in, R_RSI, step_of(c, size));
 	reg_advance(c, in, R_RDI, step_of(c, size));
 }
@@ -148,7 +160,7 @@ BODY_SIZED(movs, body_movs)
 
 static always_inline void stos_one(struct cpu *c, const struct insn *in, unsigned size)
 {
-	mem_st(c, mem_la(c, S_ES, reg_addr(c, in, R_RDI), size, ACC_WRITE), size,
+	mem_st(c, dest_la(c, in, size, ACC_WRITE), size,
 	       reg_get(c, REG_OFF(R_RAX), size));
 	reg_advance(c, in, R_RDI, step_of(c, size));
 }
@@ -233,7 +245,7 @@ static always_inline void body_cmps(struct cpu *c, const struct insn *in, unsign
 		return;
 	do {
 		a = mem_ld(c, mem_la(c, in->seg, reg_addr(c, in, R_RSI), size, ACC_READ), size);
-		b = mem_ld(c, mem_la(c, S_ES, reg_addr(c, in, R_RDI), size, ACC_READ), size);
+		b = mem_ld(c, dest_la(c, in, size, ACC_READ), size);
 		reg_advance(c, in, R_RSI, step_of(c, size));
 		reg_advance(c, in, R_RDI, step_of(c, size));
 	} while (!compare_done(c, in, a, b, size));
@@ -247,7 +259,7 @@ static always_inline void body_scas(struct cpu *c, const struct insn *in, unsign
 	if (repeats(in) && !reg_addr(c, in, R_RCX))
 		return;
 	do {
-		b = mem_ld(c, mem_la(c, S_ES, reg_addr(c, in, R_RDI), size, ACC_READ), size);
+		b = mem_ld(c, dest_la(c, in, size, ACC_READ), size);
 		reg_advance(c, in, R_RDI, step_of(c, size));
 	} while (!compare_done(c, in, a, b, size));
 }
@@ -257,7 +269,7 @@ BODY_SIZED(scas, body_scas)
 
 static void ins_one(struct cpu *c, const struct insn *in, unsigned size)
 {
-	u64 la = mem_la(c, S_ES, reg_addr(c, in, R_RDI), size, ACC_WRITE);
+	u64 la = dest_la(c, in, size, ACC_WRITE);
 	mem_probe(c, la, size, ACC_WRITE);
 	mem_st(c, la, size, c->ops->io_read(c, (u16)c->r[R_RDX], size));
 	reg_advance(c, in, R_RDI, step_of(c, size));
