@@ -21,8 +21,8 @@ static unsigned operand_vector(const struct cpu *c)
 	return c->cur && c->cur->seg == S_SS ? EXC_SS : EXC_GP;
 }
 
-/* The whole of [la, la+size) must be canonical or, outside 64-bit mode, inside the flat segment that
- * nobody checked before; LA_WRAPS says that somebody did. */
+/* The whole of [la, la+size) must be canonical or, outside 64-bit mode, inside the flat segment
+ * that nobody checked before; LA_WRAPS says that somebody did. */
 static u64 checked(struct cpu *c, u64 la, unsigned size, unsigned vector)
 {
 	if (c->mode & MODE_64) {

@@ -39,7 +39,7 @@ static void align_check(struct cpu *c, u64 la, unsigned size)
 	if (c->cpl != 3 || !(c->s.cr0 & CR0_AM) || !(c->rflags & FL_AC))
 		return;
 	if (c->mode & MODE_64 && (!is_canonical(la) || !is_canonical(la + size - 1)))
-		return; /* #GP or #SS when it is accessed */
+		return;	    /* #GP or #SS when it is accessed */
 	if (!is_pow2(size)) /* m80; far pointers, x87 environments: by their elements */
 		align = size == 10 ? 8 : size & 2 ? 2 : 4;
 	else if (size > 16)

@@ -74,8 +74,8 @@ static void random_opcode(struct rng *g, u8 *p, unsigned *n, bool wide)
 
 static void input(struct rng *g, u8 *p, bool wide)
 {
-	static const u8 prefix[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
-				    0x66, 0x66, 0xf2, 0xf3, 0x48};
+	static const u8 prefix[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e, 0x36,
+				    0x3e, 0x64, 0x65, 0x66, 0x66, 0xf2, 0xf3, 0x48};
 	unsigned n = 0, count = rng_below(g, 4);
 
 	st64(p, rng_next(g));
@@ -202,8 +202,10 @@ static int run_open(struct run *r)
 
 int main(int argc, char **argv)
 {
-	static const struct option longs[] = {{"seed", 1, NULL, 's'}, {"cases", 1, NULL, 'n'},
-					      {"first", 1, NULL, 'f'}, {"show", 1, NULL, 'S'},
+	static const struct option longs[] = {{"seed", 1, NULL, 's'},
+					      {"cases", 1, NULL, 'n'},
+					      {"first", 1, NULL, 'f'},
+					      {"show", 1, NULL, 'S'},
 					      {NULL, 0, NULL, 0}};
 	static struct run r = {.seed = 1, .cases = 1000000, .show = 2};
 	const char *env = getenv("HOLM_DECODE_CASES");

@@ -15,12 +15,12 @@ static bool offered(const struct insn_form *f, u64 features)
 	return f->feature == CPU_FEAT_COUNT || features >> f->feature & 1;
 }
 
-/* What the privileged ones and their like do at CPL 3: refuse. RSM, VMCALL and the rest are left out:
- * a hypervisor below may have its own ideas. */
+/* What the privileged ones and their like do at CPL 3: refuse. RSM, VMCALL and the rest are left
+ * out: a hypervisor below may have its own ideas. */
 bool gen_refused(const struct insn_form *f)
 {
-	static const char *const name[] = {"cli", "sti", "in", "out", "ins", "insb", "outs", "outsb",
-					   "clac", "stac"};
+	static const char *const name[] = {"cli",  "sti",  "in",    "out",  "ins",
+					   "insb", "outs", "outsb", "clac", "stac"};
 
 	if (f->attr & IA_PRIV && f->attr & IA_NOFUZZ)
 		return true;
@@ -35,7 +35,8 @@ void gen_plan_open(struct gen_plan *p, u64 features, const char *only)
 	p->count = 0;
 	for (unsigned i = 0; i < insn_form_count && p->count < ARRAY_LEN(p->form); i++) {
 		const struct insn_form *f = &insn_forms[i];
-		if ((f->attr & IA_NOFUZZ && !gen_refused(f)) || !offered(f, features) || (only && strcmp(only, f->name)))
+		if ((f->attr & IA_NOFUZZ && !gen_refused(f)) || !offered(f, features) ||
+		    (only && strcmp(only, f->name)))
 			continue;
 		p->form[p->count++] = (u16)i;
 	}

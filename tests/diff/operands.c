@@ -56,8 +56,8 @@ static u64 place(struct gen *g, unsigned n, unsigned align, bool wide)
 /* No host mapping of the child's can be there. */
 static bool reachable_only_here(u64 la)
 {
-	return la - (BOX_BASE - 0x1000) < 0x40000 || la - 0xfffff000ull < 0x1000 || la < 0x10000 - 0x400 ||
-	       la >= 0xffffffffffe00000ull ||
+	return la - (BOX_BASE - 0x1000) < 0x40000 || la - 0xfffff000ull < 0x1000 ||
+	       la < 0x10000 - 0x400 || la >= 0xffffffffffe00000ull ||
 	       (la >= 0x00007ffffffff000ull && la < 0xffff800000000000ull);
 }
 

@@ -73,8 +73,10 @@ static bool vendor_skip(const struct diff_case *k, const struct insn *in)
 	/* 0F 0D with a register: #UD on AMD, a NOP on Intel */
 	if (f->map == 1 && op == 0x0d && !(in->pfx & PFX_MEM))
 		return true;
-	/* REP before LOOPE, LOOPNE is reserved; AMD takes F3 for "while equal", F2 for "while not" */
-	if (f->map == 0 && ((op == 0xe0 && in->pfx & PFX_REP) || (op == 0xe1 && in->pfx & PFX_REPNE)))
+	/* REP before LOOPE, LOOPNE is reserved; AMD takes F3 for "while equal", F2 for "while not"
+	 */
+	if (f->map == 0 &&
+	    ((op == 0xe0 && in->pfx & PFX_REP) || (op == 0xe1 && in->pfx & PFX_REPNE)))
 		return true;
 	/* 66 MOVSXD reads two bytes on Intel, four on AMD */
 	if (f->map == 0 && op == 0x63 && k->mode == DM_64 && in->osz == 2 && in->pfx & PFX_MEM)
@@ -175,8 +177,8 @@ static void forget_memory(struct diff_result *host, struct diff_result *soft)
 	host->hash = soft->hash = 0;
 }
 
-/* CMPS with two faulty operands: some CPUs read [RDI] first, some (and Holm) [RSI]. Did the host fault
- * at [RDI]? */
+/* CMPS with two faulty operands: some CPUs read [RDI] first, some (and Holm) [RSI]. Did the host
+ * fault at [RDI]? */
 static bool cmps_other_operand(const struct diff_case *k, const struct insn *in,
 			       const struct diff_result *host, const struct diff_result *soft)
 {

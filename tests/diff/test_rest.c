@@ -126,7 +126,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(string_io), cmocka_unit_test(far_pointers),
-		cmocka_unit_test(undefined), cmocka_unit_test(caches), cmocka_unit_test(counters),
+		cmocka_unit_test(undefined), cmocka_unit_test(caches),
+		cmocka_unit_test(counters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

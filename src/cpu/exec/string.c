@@ -160,8 +160,7 @@ BODY_SIZED(movs, body_movs)
 
 static always_inline void stos_one(struct cpu *c, const struct insn *in, unsigned size)
 {
-	mem_st(c, dest_la(c, in, size, ACC_WRITE), size,
-	       reg_get(c, REG_OFF(R_RAX), size));
+	mem_st(c, dest_la(c, in, size, ACC_WRITE), size, reg_get(c, REG_OFF(R_RAX), size));
 	reg_advance(c, in, R_RDI, step_of(c, size));
 }
 
