@@ -24,11 +24,12 @@ build:
 deps-%:
 	@tools/deps.sh $*
 
-# Extra flags go into RUN: make run RUN="-c 2 -m 1G"
-run: deps-run
+# Extra flags go into RUN: make run RUN="-c 2 -m 1G"; GUEST=debian boots a whole Debian from a disk.
+GUEST ?= mini
+DEPS_mini = run
+run: deps-$(or $(DEPS_$(GUEST)),test)
 	@$(MAKE) --no-print-directory build TARGET=holm
-	@guest=$$(guests/mini.sh) && \
-	exec $(HOLM) run --kernel $$guest/vmlinuz --initrd $$guest/initrd $(RUN)
+	@exec guests/run.sh $(HOLM) $(GUEST) $(RUN)
 
 guests: deps-test
 	@guests/mini.sh >/dev/null
@@ -74,6 +75,7 @@ soak: deps-test build
 
 check: deps-test build
 	@/usr/bin/python3 tools/check_floors.py --build $(BUILD)
+	@/usr/bin/python3 -B tools/gen_coverage.py --check
 	@git ls-files -co --exclude-standard '*.c' '*.h' | \
 	xargs clang-format --dry-run -Werror 2>$(BUILD)/format.txt || { \
 		sed 's/^\([^:]*\):[0-9]*:[0-9]*: error: .*/\1/;t;d' $(BUILD)/format.txt | sort | uniq -c; \
@@ -93,7 +95,8 @@ clean:
 
 help:
 	@echo "make                  install what is missing, build into $(BUILD)"
-	@echo "make run              boot the guest 'mini' on this terminal (RUN=\"-c 2 -m 1G\" adds flags)"
+	@echo "make run              boot the guest 'mini' on this terminal (RUN=\"-c 2 -m 1G\" adds flags,"
+	@echo "                      GUEST=debian or debian-cloud boots a whole Debian 12 from a disk)"
 	@echo "make test             core tests, under 15 minutes"
 	@echo "make test-full        all tests; MODE=plain (default), asan or ubsan"
 	@echo "make bench            Holm beside QEMU TCG and native; QUICK=1 for fewer rounds"

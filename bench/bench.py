@@ -20,6 +20,7 @@ import holmvm  # noqa: E402
 NAMES = {"alu": "integer, no memory (M rounds/s)", "mem": "integer, 16 KiB (M rounds/s)",
          "sha256": "sha256 rounds (MB/s)", "memcpy": "memcpy 64 KiB (MB/s)",
          "syscall": "getppid (M/s)"}
+INTEGER = ["alu", "mem", "sha256"]
 
 
 def parse(text):
@@ -27,6 +28,12 @@ def parse(text):
     for name, units, ns, check in re.findall(r"bench (\w+) (\d+) (\d+) (\w+)", text):
         out[name] = (int(units) * 1000 / int(ns), check)  # units per microsecond = M/s
     return out
+
+
+def counted(tool):
+    """Instructions in one unit of each loop."""
+    text = subprocess.run([tool, "count"], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return {n: int(c) / int(u) for n, u, c in re.findall(r"count (\w+) (\d+) (\d+)", text)}
 
 
 def guest(vmm):
@@ -46,18 +53,6 @@ def guest(vmm):
             with open(d + "/j") as f:
                 said = json.load(f)
     return init, parse(match.group(1).decode()), said
-
-
-def find(tree, key):
-    """A member of that name, however deep."""
-    if isinstance(tree, dict):
-        if key in tree:
-            return tree[key]
-        for v in tree.values():
-            found = find(v, key)
-            if found is not None:
-                return found
-    return None
 
 
 def main():
@@ -80,9 +75,9 @@ def main():
                 rate[v][n].append(r)
                 if checks.setdefault(n, check) != check:
                     sys.exit("bench: %s computed %s, others %s" % (n, check, checks[n]))
-            count, ns = find(said, "instructions"), find(said, "run_ns")
-            if count and ns:
-                mips.append(count * 1000 / ns)
+            if said:
+                mips.append(said["counters"]["instructions"] / 1e6 /
+                            (said["seconds"] - said["startup_seconds"]))
         out = subprocess.run([native_tool], stdout=subprocess.PIPE, check=True).stdout.decode()
         for n, (r, check) in parse(out).items():
             rate["native"][n].append(r)
@@ -102,6 +97,10 @@ def main():
         row = [med(rate[v][n]) for v in cols]
         print("%-34s" % title + "".join("%12.2f" % r for r in row) +
               ("%14.2f%16.4f" % (row[0] / row[1], row[0] / row[2]) if len(vmms) == 2 else ""))
+    per_unit = counted(native_tool)
+    for n in INTEGER:
+        print("%-34s" % (NAMES[n].split(" (")[0] + ": instructions (M/s)") +
+              "".join("%12.0f" % (med(rate[v][n]) * per_unit[n]) for v in cols))
     if mips:
         print("holm: %.1f million guest instructions a second over the whole run" % med(mips))
     print("Times: lower is better; rates: higher is better. holm/qemu over 1 means more than QEMU's.")

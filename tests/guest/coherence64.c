@@ -137,6 +137,21 @@ static void handshake(struct cpu *cpu)
 	}
 }
 
+/* Every CPU rewrites and calls a function of its own, all of them in one page. */
+static volatile u32 stale_own;
+
+static void neighbours(struct cpu *cpu)
+{
+	u8 *p = code + 1536 + 256 + 64 * cpu->index;
+
+	memcpy(p, (const u8[]){RETURNS(0)}, 6);
+	for (u32 i = 1; i <= 20000; i++) {
+		*(volatile u32 *)(p + 1) = i;
+		if (run(p, (struct call){0}) != i)
+			__atomic_add_fetch(&stale_own, 1, __ATOMIC_SEQ_CST);
+	}
+}
+
 static void cross_modifying(void)
 {
 	section("cross-modifying code (SDM 3A 8.1.3)");
@@ -146,6 +161,8 @@ static void cross_modifying(void)
 	CHECK_EQ(seen_back, 0, "and none an older one again");
 	smp_run(n_cpus, handshake);
 	CHECK_EQ(wrong, 0, "new code after a handshake and CPUID");
+	smp_run(n_cpus, neighbours);
+	CHECK_EQ(stale_own, 0, "own functions in a page that all CPUs write");
 }
 
 /* --- LOCK across pages ---------------------------------------------------------------------- */

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench: small loops with known work, run in the guest and natively. `bench NAME` prints
+ * bench: small loops with known work, run in the guest and natively. `bench [NAME]` prints
  * "bench NAME UNITS NANOSECONDS CHECK": best of five, so that the caller can compare rates.
+ * `bench count` prints "count NAME UNITS INSTRUCTIONS", counted by stepping through the loops.
  */
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -114,8 +118,43 @@ static const struct {
 	{"memcpy", copy, 200, 65536}, {"syscall", sys, 20000, 1},
 };
 
+#define STEPPED 500u
+
+/* Instructions of a child that runs loop i n times, by single steps. */
+static long steps(unsigned i, uint64_t n)
+{
+	long count = 0;
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		_exit((int)table_of[i].run(n) & 0x7f);
+	}
+	while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+		ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+		count++;
+	}
+	return count;
+}
+
+static int count_all(void)
+{
+	for (unsigned i = 0; i < sizeof(table_of) / sizeof(table_of[0]); i++) {
+		uint64_t n = table_of[i].units > 1 ? 4 : STEPPED;
+		long once = steps(i, n), twice = steps(i, 2 * n);
+
+		printf("count %s %llu %ld\n", table_of[i].name,
+		       (unsigned long long)(n * table_of[i].units), twice - once);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], "count"))
+		return count_all();
 	for (unsigned i = 0; i < sizeof(table_of) / sizeof(table_of[0]); i++) {
 		uint64_t best = ~0ull, check = 0;
 

@@ -138,7 +138,7 @@ static struct block *block_decode(struct vcpu *v, const struct source *src)
 	b->gpa = src->gpa;
 	b->page = src->info;
 	b->mode = c->mode;
-	b->ver = __atomic_load_n(&src->info->ver, __ATOMIC_SEQ_CST);
+	b->ver = code_version(v, src->info);
 	while (more && b->count < BLOCK_INSNS)
 		more = decode_one(v, b, src, b->bytes);
 	if (!b->count)

@@ -27,6 +27,18 @@ static u64 line_mask(unsigned off, u64 len)
 	return mask64(last + 1) & ~mask64(first);
 }
 
+/* Under the lock: between the two steps of code_stored() a block would get the new version and lose
+ * its marks. */
+u32 code_version(struct vcpu *v, const struct soft_page *page)
+{
+	u32 ver;
+
+	pthread_mutex_lock(&v->engine->code_lock);
+	ver = __atomic_load_n(&page->ver, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&v->engine->code_lock);
+	return ver;
+}
+
 void code_mark(struct vcpu *v, struct soft_page *page, unsigned off, unsigned len)
 {
 	struct engine *e = v->engine;
@@ -42,7 +54,7 @@ void code_mark(struct vcpu *v, struct soft_page *page, unsigned off, unsigned le
 						__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			return;
 	/* whoever sees a line sees an epoch that is not settled */
-	__atomic_store_n(&page->epoch, ~0u, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&page->epoch, ~0ull, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&page->lines, mask, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&page->epoch, __atomic_add_fetch(&e->epoch, 1, __ATOMIC_SEQ_CST),
 			 __ATOMIC_SEQ_CST);
@@ -63,21 +75,24 @@ bool code_stored(struct engine *e, gpa_t gpa, u64 len)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!page || !(__atomic_load_n(&page->lines, __ATOMIC_SEQ_CST) & mask))
 		return false;
+	/* in this order: whoever finds no lines finds no block of the old version either */
+	pthread_mutex_lock(&e->code_lock);
 	__atomic_fetch_add(&page->ver, 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&page->lines, 0, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&e->code_lock);
 	return true;
 }
 
 void code_ack(struct vcpu *v)
 {
-	u32 now = __atomic_load_n(&v->engine->epoch, __ATOMIC_SEQ_CST);
+	u64 now = __atomic_load_n(&v->engine->epoch, __ATOMIC_SEQ_CST);
 	tlb_flush_writes(&v->cpu);
 	__atomic_store_n(&v->epoch_seen, now, __ATOMIC_SEQ_CST);
 }
 
 bool code_settled(const struct engine *e, const struct soft_page *page)
 {
-	u32 epoch = __atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST);
+	u64 epoch = __atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < e->cpus; i++)
 		if (e->vcpu[i] &&
 		    __atomic_load_n(&e->vcpu[i]->epoch_seen, __ATOMIC_SEQ_CST) < epoch)

@@ -24,9 +24,9 @@
 
 /* What is known of one guest page; lazily touched: only pages with code are. */
 struct soft_page {
-	u32 ver;   /* bumped whenever decoded bytes of it changed; atomic */
-	u32 epoch; /* engine epoch in which it last became a code page; atomic */
+	u64 epoch; /* engine epoch in which it last became a code page; atomic */
 	u64 lines; /* bit per 64 bytes that hold decoded code; 0 = not a code page; atomic */
+	u32 ver;   /* bumped whenever decoded bytes of it changed; atomic */
 };
 
 struct soft_slot {
@@ -79,7 +79,7 @@ struct vcpu {
 	u8 *store;
 	u32 store_used;
 	/* others read or write, atomic */
-	u32 epoch_seen; /* write tags are clean of code pages marked up to here; ~0: not running */
+	u64 epoch_seen; /* write tags are clean of code pages marked up to here; ~0: not running */
 	u32 sleeping;	/* waits on cpu.event in a futex */
 	u32 parked;	/* at a safe point: see world.c */
 	bool mp_started;
@@ -96,7 +96,8 @@ struct engine {
 	struct lapic *lapic[SOFT_CPUS_MAX];
 	struct soft_slot slot[RAM_SLOTS_MAX];
 	unsigned slots;
-	u32 epoch;  /* atomic */
+	u64 epoch;  /* atomic */
+	pthread_mutex_t code_lock; /* a page's version and its lines change together; a leaf */
 	u32 extint; /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;
@@ -118,6 +119,8 @@ void soft_wake(void *engine, unsigned index);
 
 /* code.c */
 struct soft_page *soft_page_of(const struct engine *e, gpa_t gpa);
+/* The page's version, for a block whose bytes are marked and read after this. */
+u32 code_version(struct vcpu *v, const struct soft_page *page);
 /* Before bytes [off, off+len) of the page are read for decoding. */
 void code_mark(struct vcpu *v, struct soft_page *page, unsigned off, unsigned len);
 /* After a store to [gpa, gpa+len), within one page. True: decoded bytes were hit. */

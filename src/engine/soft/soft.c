@@ -99,6 +99,7 @@ static void soft_close(struct engine *e)
 	if (!e)
 		return;
 	slots_close(e);
+	pthread_mutex_destroy(&e->code_lock);
 	world_close(e);
 	free(e);
 }
@@ -121,6 +122,7 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	e->model = config->model;
 	e->cpus = config->cpus;
 	world_open(e);
+	pthread_mutex_init(&e->code_lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		e->yield = e->cpus > (unsigned)CPU_COUNT(&set);
 	err = soft_ram_changed(e);
@@ -175,7 +177,7 @@ static int soft_vcpu_open(struct engine *e, unsigned id, struct vcpu **out)
 	v->engine = e;
 	v->id = id;
 	v->parked = 1;
-	v->epoch_seen = ~0u;
+	v->epoch_seen = ~0ull;
 	cpu_open(&v->cpu, e->model, &soft_cpu_ops, v);
 	lapic_init(&v->lapic, id, id == 0, e->model->maxphyaddr, &soft_lapic_ops, v);
 	err = block_open(v);

@@ -129,7 +129,7 @@ static void sleep_until_event(struct vcpu *v)
 	v->halts++;
 	if (c->fpu_live)
 		fpu_store(c);
-	__atomic_store_n(&v->epoch_seen, ~0u, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->epoch_seen, ~0ull, __ATOMIC_SEQ_CST);
 	world_leave(v);
 	__atomic_store_n(&v->sleeping, 1, __ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&c->event, __ATOMIC_SEQ_CST))
@@ -259,7 +259,7 @@ enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 	run_protected(v);
 	if (c->fpu_live)
 		fpu_store(c);
-	__atomic_store_n(&v->epoch_seen, ~0u, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->epoch_seen, ~0ull, __ATOMIC_SEQ_CST);
 	world_leave(v);
 	return c->s.activity == CPU_SHUTDOWN ? VCPU_SHUTDOWN : VCPU_AGAIN;
 }
