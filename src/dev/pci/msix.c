@@ -6,7 +6,8 @@
  * (table accesses, through the bus with `lock` held), by the host bridge (the enable and
  * function-mask bits) and by device threads that send.
  *
- * A message for a masked vector is remembered once and sent when the mask goes.
+ * A message for a masked vector, or of a device that may not write memory (bus mastering off), is
+ * remembered once and sent when that ends.
  */
 #include "dev/pci/device.h"
 
@@ -32,7 +33,7 @@ static void msix_flush(struct pci_device *pci)
 	struct pci_msix *msix = &pci->msix;
 	u64 pending = msix->pending;
 
-	if (!msix->enabled || msix->masked)
+	if (!msix->enabled || msix->masked || !pci_bus_master(pci))
 		return;
 	while (pending) {
 		unsigned n = (unsigned)__builtin_ctzll(pending);

@@ -115,6 +115,8 @@ void virtio_queue_kick(struct virtio_device *vdev, unsigned n);
 /* The guest's kicks and status writes, from the transport. vCPU. */
 void virtio_kick_all(struct virtio_device *vdev);
 void virtio_guest_reset(struct virtio_device *vdev);
+/* Returns when no request is under way; new ones wait for bus mastering. vCPU. */
+void virtio_settle(struct virtio_device *vdev);
 /* Raises the configuration interrupt. `lock` held. */
 void virtio_config_interrupt(struct virtio_device *vdev);
 /* virtq_pop with a broken ring reported. True when there is a request. */

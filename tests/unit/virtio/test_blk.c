@@ -413,6 +413,56 @@ static void test_reset_in_flight(unused_arg void **state)
 	rig_close(&rig);
 }
 
+static void master(struct rig *rig, bool on)
+{
+	bus_write(rig->board.bus, BUS_MMIO, ecam(PCI_COMMAND), 2,
+		  PCI_COMMAND_MEMORY | (on ? PCI_COMMAND_MASTER : 0));
+}
+
+/* Without bus mastering a device writes no memory: neither data nor messages (PCI 3.0, 6.2.2). */
+static void test_bus_master(unused_arg void **state)
+{
+	struct virtio_blk_req_head head = {.type = VIRTIO_BLK_T_IN};
+	struct ring_buf buf[3] = {
+		{HEAD, sizeof(head), false}, {DATA, 65536, true}, {STATUS, 1, true}};
+	struct pci_device *pci;
+	struct rig rig;
+	u32 len;
+	u16 id;
+
+	rig_open(&rig, NULL, false);
+	pci = pci_host_slot(rig.host, SLOT);
+	for (unsigned round = 0; round < 100; round++) {
+		driver_start(&rig, round & 1, false, true);
+		memcpy(ring_mem(&rig.ring, HEAD), &head, sizeof(head));
+		for (unsigned i = 0; i < 4; i++)
+			ring_add(&rig.ring, buf, 3, 0);
+		set(&rig, 0x3000, 2, 0);
+		master(&rig, false);
+		memset(ring_mem(&rig.ring, DATA), 0x5a, 65536);
+		for (unsigned i = 0; i < 65536; i += 512)
+			assert_int_equal(*ring_mem(&rig.ring, DATA + i), 0x5a);
+		master(&rig, true);
+		for (unsigned i = 0; i < 4; i++)
+			wait_used(&rig, 3, &id, &len);
+	}
+	set(&rig, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	master(&rig, false);
+	rig.msis = 0;
+	assert_true(pci_msix_send(pci, 1));
+	assert_int_equal(bus_read(rig.board.bus, BUS_MMIO, rig.msix + 0x800, 4), 2);
+	/* neither unmasking nor the function mask lets it out */
+	bus_write(rig.board.bus, BUS_MMIO, rig.msix + 28, 4, 1);
+	bus_write(rig.board.bus, BUS_MMIO, rig.msix + 28, 4, 0);
+	bus_write(rig.board.bus, BUS_MMIO, ecam(pci->msix.cap + 2u), 2, 0xc000);
+	bus_write(rig.board.bus, BUS_MMIO, ecam(pci->msix.cap + 2u), 2, 0x8000);
+	assert_int_equal(rig.msis, 0);
+	master(&rig, true);
+	assert_int_equal(rig.msis, 1);
+	assert_int_equal(bus_read(rig.board.bus, BUS_MMIO, rig.msix + 0x800, 4), 0);
+	rig_close(&rig);
+}
+
 static void test_registers_noise(unused_arg void **state)
 {
 	u32 seed = 99;
@@ -479,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_refused),		cmocka_unit_test(test_breaks),
 		cmocka_unit_test(test_bad_queue),	cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_registers_noise), cmocka_unit_test(test_config_access),
+		cmocka_unit_test(test_bus_master),
 	};
 
 	log_set_level(LOG_ERROR);
