@@ -425,12 +425,14 @@ static void test_bus_master(unused_arg void **state)
 	struct virtio_blk_req_head head = {.type = VIRTIO_BLK_T_IN};
 	struct ring_buf buf[3] = {
 		{HEAD, sizeof(head), false}, {DATA, 65536, true}, {STATUS, 1, true}};
+	struct virtio_device *vdev;
 	struct pci_device *pci;
 	struct rig rig;
 	u32 len;
 	u16 id;
 
-	rig_open(&rig, NULL, false);
+	rig_open(&rig, "threads", false);
+	vdev = container_of(rig.dev, struct virtio_device, pci.dev);
 	pci = pci_host_slot(rig.host, SLOT);
 	for (unsigned round = 0; round < 100; round++) {
 		driver_start(&rig, round & 1, false, true);
@@ -438,6 +440,9 @@ static void test_bus_master(unused_arg void **state)
 		for (unsigned i = 0; i < 4; i++)
 			ring_add(&rig.ring, buf, 3, 0);
 		set(&rig, 0x3000, 2, 0);
+		for (unsigned i = 0; i < 100000; i++) /* until it has begun */
+			if (__atomic_load_n(&vdev->queue[0].in_flight, __ATOMIC_RELAXED))
+				break;
 		master(&rig, false);
 		memset(ring_mem(&rig.ring, DATA), 0x5a, 65536);
 		for (unsigned i = 0; i < 65536; i += 512)
