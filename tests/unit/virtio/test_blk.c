@@ -444,6 +444,7 @@ static void test_bus_master(unused_arg void **state)
 			if (__atomic_load_n(&vdev->queue[0].in_flight, __ATOMIC_RELAXED))
 				break;
 		master(&rig, false);
+		assert_int_equal(vdev->queue[0].in_flight, 0);
 		memset(ring_mem(&rig.ring, DATA), 0x5a, 65536);
 		for (unsigned i = 0; i < 65536; i += 512)
 			assert_int_equal(*ring_mem(&rig.ring, DATA + i), 0x5a);
