@@ -440,7 +440,7 @@ static void test_bus_master(unused_arg void **state)
 		for (unsigned i = 0; i < 4; i++)
 			ring_add(&rig.ring, buf, 3, 0);
 		set(&rig, 0x3000, 2, 0);
-		for (unsigned i = 0; i < 100000; i++) /* until it has begun */
+		for (unsigned i = 0; i < 10000000; i++) /* until it has begun */
 			if (__atomic_load_n(&vdev->queue[0].in_flight, __ATOMIC_RELAXED))
 				break;
 		master(&rig, false);
