@@ -36,6 +36,8 @@ struct virtio_ops {
 	void (*drain)(struct virtio_device *vdev, bool forget);
 	/* Back to power-on; called after drain. Optional. Loop. */
 	void (*reset)(struct virtio_device *vdev);
+	/* FEATURES_OK is set: virtio_has answers for good. Optional. vCPU, `lock` held. */
+	void (*features_settled)(struct virtio_device *vdev);
 	/* The guest wrote the writable part of config. Optional. vCPU, `lock` held. */
 	void (*config_written)(struct virtio_device *vdev);
 	/* Take descriptors and calls off the loop; it is about to end. Optional. Loop. */

@@ -98,6 +98,8 @@ static bool common_status(struct virtio_device *vdev, u8 value)
 	    ((vdev->driver_features & ~vdev->offered) ||
 	     !(vdev->driver_features & BIT64(VIRTIO_F_VERSION_1))))
 		status &= ~VIRTIO_STATUS_FEATURES_OK;
+	if ((status & ~old & VIRTIO_STATUS_FEATURES_OK) && vdev->ops->features_settled)
+		vdev->ops->features_settled(vdev);
 	/* Without agreed features there is nothing to drive. */
 	if (!(status & VIRTIO_STATUS_FEATURES_OK))
 		status &= ~VIRTIO_STATUS_DRIVER_OK;

@@ -299,6 +299,47 @@ static void test_zeroes(unused_arg void **state)
 	rig_close(&rig);
 }
 
+static void negotiate(struct rig *rig, u64 features)
+{
+	set(rig, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	set(rig, VIRTIO_PCI_COMMON_STATUS, 1, 3);
+	for (unsigned i = 0; i < 2; i++) {
+		set(rig, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
+		set(rig, VIRTIO_PCI_COMMON_GF, 4, (u32)(features >> (32 * i)));
+	}
+	set(rig, VIRTIO_PCI_COMMON_STATUS, 1, 11);
+}
+
+/* 5.2.5.2 and 2.2, 3.1.1 */
+static void test_negotiation(unused_arg void **state)
+{
+	const u64 v1 = BIT64(VIRTIO_F_VERSION_1), wce = BIT64(VIRTIO_BLK_F_CONFIG_WCE);
+	const unsigned writeback = 0x2000 + offsetof(struct virtio_blk_config, writeback);
+	struct rig rig;
+
+	rig_open(&rig, NULL, false);
+	negotiate(&rig, BIT64(VIRTIO_BLK_F_FLUSH)); /* a legacy driver */
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 3);
+	negotiate(&rig, v1 | BIT64(VIRTIO_BLK_F_RO)); /* not offered */
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 3);
+	set(&rig, VIRTIO_PCI_COMMON_STATUS, 1, 15);
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 3);
+	negotiate(&rig, v1 | wce | BIT64(VIRTIO_BLK_F_FLUSH));
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 11);
+	assert_int_equal(reg(&rig, writeback, 1), 1);
+	negotiate(&rig, v1 | wce);
+	assert_int_equal(reg(&rig, writeback, 1), 0);
+	set(&rig, writeback, 1, 1);
+	assert_int_equal(reg(&rig, writeback, 1), 1);
+	negotiate(&rig, v1);
+	assert_int_equal(reg(&rig, writeback, 1), 1);
+	/* settled: later words change nothing */
+	set(&rig, VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
+	set(&rig, VIRTIO_PCI_COMMON_GF, 4, 0xffffffff);
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_GF, 4), 1);
+	rig_close(&rig);
+}
+
 static void test_refused(unused_arg void **state)
 {
 	u64 last = DISK_SIZE / 512;
@@ -535,7 +576,7 @@ int main(void)
 		cmocka_unit_test(test_refused),		cmocka_unit_test(test_breaks),
 		cmocka_unit_test(test_bad_queue),	cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_registers_noise), cmocka_unit_test(test_config_access),
-		cmocka_unit_test(test_bus_master),
+		cmocka_unit_test(test_bus_master),	cmocka_unit_test(test_negotiation),
 	};
 
 	log_set_level(LOG_ERROR);
