@@ -3,7 +3,7 @@
  * irq: the wires. One lock serialises the controllers and the receiver; see irq.h for the order.
  *
  * Owns the level of each GSI as last driven. Several sources on one GSI are joined by whoever owns
- * them (dev/pci for INTx), not here.
+ * them (dev/pci for INTx); only what dev/pci routes to ISA IRQs joins their devices here.
  *
  * Context: any thread.
  */
@@ -39,7 +39,7 @@ static void irq_drive(struct irq *irq, unsigned gsi, bool level)
 	else
 		irq->level &= ~bit;
 	if (irq->controller.line)
-		irq->controller.line(irq->controller.arg, gsi, level);
+		irq->controller.line(irq->controller.arg, gsi, level || (irq->pirq & bit));
 }
 
 void irq_line(struct irq *irq, unsigned gsi, bool level)
@@ -47,6 +47,17 @@ void irq_line(struct irq *irq, unsigned gsi, bool level)
 	ASSERT(gsi < IRQ_GSIS, "a device drives a GSI that does not exist");
 	pthread_mutex_lock(&irq->lock);
 	irq_drive(irq, gsi, level);
+	pthread_mutex_unlock(&irq->lock);
+}
+
+void irq_pirq(struct irq *irq, unsigned line, bool level)
+{
+	u32 bit = BIT(line);
+
+	ASSERT(line > 2 && line < 16, "a PCI interrupt is routed to an IRQ that has no input");
+	pthread_mutex_lock(&irq->lock);
+	irq->pirq = level ? irq->pirq | bit : irq->pirq & ~bit;
+	irq_drive(irq, line, irq->level & bit);
 	pthread_mutex_unlock(&irq->lock);
 }
 

@@ -46,13 +46,17 @@ struct irq {
 	struct irq_controller controller;
 	struct irq_receiver receiver;
 	u64 line_count[IRQ_GSIS]; /* rising edges seen, for statistics */
-	u32 level;		  /* bit per GSI */
+	u32 level;		  /* bit per GSI, as its device drives it */
+	u32 pirq;		  /* bit per ISA IRQ that a PCI interrupt pin is routed to and up */
 };
 
 int irq_open(struct irq *irq);
 void irq_close(struct irq *irq);
 
 void irq_line(struct irq *irq, unsigned gsi, bool level);
+/* The PCI host's own input to ISA IRQ `line` 3..15 (an ICH9's PIRQ registers), beside its device's:
+ * the line is up while either is. */
+void irq_pirq(struct irq *irq, unsigned line, bool level);
 /* Low, high, low: one edge. */
 void irq_pulse(struct irq *irq, unsigned gsi);
 void irq_msi(struct irq *irq, u64 addr, u32 data);

@@ -57,15 +57,18 @@
 #define LAYOUT_PCI_IO_END      0x10000u
 
 /* Interrupts (GSI). ISA IRQ0 arrives on GSI 2. */
-#define LAYOUT_GSI_PIT	 2
-#define LAYOUT_GSI_KBD	 1
-#define LAYOUT_GSI_COM2	 3
-#define LAYOUT_GSI_COM1	 4
-#define LAYOUT_GSI_RTC	 8
-#define LAYOUT_GSI_SCI	 9
-#define LAYOUT_GSI_AUX	 12
-#define LAYOUT_GSI_PCI	 16 /* INTx of slot s, pin p (A=0): 16 + ((s + p) & 7) */
-#define LAYOUT_IOAPIC_ID 0  /* its id register; MADT says the same */
+#define LAYOUT_GSI_PIT	2
+#define LAYOUT_GSI_KBD	1
+#define LAYOUT_GSI_COM2 3
+#define LAYOUT_GSI_COM1 4
+#define LAYOUT_GSI_RTC	8
+#define LAYOUT_GSI_SCI	9
+#define LAYOUT_GSI_AUX	12
+#define LAYOUT_GSI_PCI	16 /* INTx of slot s, pin p (A=0): 16 + ((s + p) & 7) */
+/* The same INTx at the 8259 pair: by the low bit of s + p. */
+#define LAYOUT_IRQ_PCI_EVEN 10
+#define LAYOUT_IRQ_PCI_ODD  11
+#define LAYOUT_IOAPIC_ID    0 /* its id register; MADT says the same */
 
 /* PCI slots of bus 0. */
 #define LAYOUT_SLOT_HOST    0 /* 8086:29c0 */

@@ -478,9 +478,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines),	TEST(test_uart_probe), TEST(test_uart_data), TEST(test_uart_loopback_input),
-		TEST(test_i8042_probe), TEST(test_pm),	       TEST(test_small_ports),
-		TEST(test_fw_cfg),	TEST(test_ticks),      TEST(test_life),
+		TEST(test_lines),	TEST(test_uart_probe),
+		TEST(test_uart_data),	TEST(test_uart_loopback_input),
+		TEST(test_i8042_probe), TEST(test_pm),
+		TEST(test_small_ports), TEST(test_fw_cfg),
+		TEST(test_ticks),	TEST(test_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
