@@ -12,7 +12,8 @@
 
 #define MACHINE_NAME "holm-1"
 
-/* Guest-physical memory. RAM: [0, low) and [4 GiB, ...); low = min(RAM, LAYOUT_LOW_RAM_MAX). */
+/* Guest-physical memory. RAM: [0, low) but for the VGA hole, and [4 GiB, ...);
+ * low = min(RAM, LAYOUT_LOW_RAM_MAX). */
 #define LAYOUT_LOW_RAM_MAX 0x80000000ull
 #define LAYOUT_HIGH_RAM	   0x100000000ull
 #define LAYOUT_ECAM	   0xb0000000ull /* 256 buses */
@@ -29,7 +30,8 @@
 
 /* Below 1 MiB. */
 #define LAYOUT_EBDA	   0x9fc00u
-#define LAYOUT_VGA_HOLE	   0xa0000u
+#define LAYOUT_VGA_HOLE	   0xa0000u /* nobody answers: there is no VGA to be found */
+#define LAYOUT_VGA_END	   0xc0000u
 #define LAYOUT_BIOS_AREA   0xe0000u /* RSDP and SMBIOS anchors live in 0xf0000.. */
 #define LAYOUT_BIOS_TABLES 0xf0000u
 

@@ -59,7 +59,8 @@ static void plug(struct rig *r, unsigned slot)
 		enum pci_bar_kind kind;
 		u64 size;
 		unsigned index;
-	} bars[3] = {{PCI_BAR_MEM32, 0x4000, 0}, {PCI_BAR_IO, 0x20, 1}, {PCI_BAR_MEM64, 1 << 20, 2}};
+	} bars[3] = {
+		{PCI_BAR_MEM32, 0x4000, 0}, {PCI_BAR_IO, 0x20, 1}, {PCI_BAR_MEM64, 1 << 20, 2}};
 	const struct pci_ids ids = {.vendor = 0x1af4,
 				    .device = (u16)(0x1100 + slot),
 				    .class_code = PCI_CLASS_OTHERS,
@@ -188,7 +189,8 @@ static void test_mechanisms(void **state)
 	}
 }
 
-/* Every way drivers size BARs: with decoding off and on; the value comes back, the device answers. */
+/* Every way drivers size BARs: with decoding off and on; the value comes back, the device answers.
+ */
 static void test_sizing(void **state)
 {
 	static const u32 mask[4] = {0xffffc000, 0xffffffe1, 0xfff00004, 0xffffffff};
@@ -212,8 +214,7 @@ static void test_sizing(void **state)
 	assert_int_equal(bus_read(r->board.bus, BUS_MMIO, get(r, slot, 0x10, 4) & ~15u, 4), tag);
 	assert_int_equal(in(r, (u16)(get(r, slot, 0x14, 4) & ~3u), 4), tag);
 	assert_int_equal(bus_read(r->board.bus, BUS_MMIO,
-				  (u64)get(r, slot, 0x1c, 4) << 32 |
-					  (get(r, slot, 0x18, 4) & ~15u),
+				  (u64)get(r, slot, 0x1c, 4) << 32 | (get(r, slot, 0x18, 4) & ~15u),
 				  4),
 			 tag);
 	/* decoding off: nobody */
@@ -238,11 +239,15 @@ static u32 aml_number(const u8 **p)
 	case 0x0a: *p += 2; return at[1];
 	case 0x0b: *p += 3; return ld16(at + 1);
 	case 0x0c: *p += 5; return ld32(at + 1);
-	default: assert_true(*at <= 1); *p += 1; return *at;
+	default:
+		assert_true(*at <= 1);
+		*p += 1;
+		return *at;
 	}
 }
 
-/* The package Name(name, Package(){Package(4){..}, ..}) of the DSDT, as ACPI 20.2.5.4 encodes it. */
+/* The package Name(name, Package(){Package(4){..}, ..}) of the DSDT, as ACPI 20.2.5.4 encodes it.
+ */
 static unsigned routes_read(const char *name, struct route *route)
 {
 	static u8 data[0x20000];
@@ -354,7 +359,8 @@ static void test_intx_pic(void **state)
 		pci_intx(&r->pci[slot], false);
 		assert_false(r->extint);
 	}
-	/* rerouted, shared with the device of that IRQ, switched off, and as before after a reset */
+	/* rerouted, shared with the device of that IRQ, switched off, and as before after a reset
+	 */
 	put(r, LAYOUT_SLOT_LPC, ICH9_PIRQA + 2, 1, 5);
 	pci_intx(&r->pci[2], true);
 	assert_int_equal(irq_ack(&r->board.irq), 0x25);
