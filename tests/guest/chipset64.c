@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* chipset64: the chips of a PC as drivers other than Linux's use them: 8254, 8259A, MC146818, HPET,
- * I/O APIC, 16550A, i8042, ACPI timer (their data sheets; ICH9 data sheet for what surrounds them). */
+ * I/O APIC, 16550A, i8042, ACPI timer (their data sheets; ICH9 data sheet for what surrounds them).
+ */
 #include "rt/rt.h"
 
 #define COM1 0x3f8
@@ -17,7 +18,8 @@ static bool rate_ok(u64 ticks, u64 hz, const u32 t[4])
 	const u64 pm_hz = 3579545;
 	u64 least = (t[2] - t[1]) & 0xffffff, most = (t[3] - t[0]) & 0xffffff;
 
-	return ticks * pm_hz * 100 >= least * hz * 99 && ticks * pm_hz * 100 <= (most + 8) * hz * 101;
+	return ticks * pm_hz * 100 >= least * hz * 99 &&
+	       ticks * pm_hz * 100 <= (most + 8) * hz * 101;
 }
 
 /* --- 8254 ------------------------------------------------------------------------------------- */
@@ -171,7 +173,8 @@ static void test_pic(void)
 	CHECK_EQ(inb(0x20) & 0x80, 0, "no second one of the same level in service");
 	outb(0x20, 0x68);
 	outb(0x20, 0x0c);
-	CHECK_EQ(inb(0x20) & 0x80, 0, "special mask: a level in service and not masked still blocks");
+	CHECK_EQ(inb(0x20) & 0x80, 0,
+		 "special mask: a level in service and not masked still blocks");
 	outb(0x20, 0x48);
 	outb(0x20, 0x20);
 	CHECK_EQ(pic_isr(0x20), 0, "non-specific EOI");
