@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "board/layout.h"
 #include "host/fail.h"
 #include "lib/bits.h"
 
@@ -23,8 +24,13 @@
 static void msix_deliver(struct pci_device *pci, unsigned n)
 {
 	const struct pci_msix_entry *entry = &pci->msix.entry[n];
+	u64 addr = (u64)entry->addr_hi << 32 | (entry->addr_lo & ~3u);
 
-	irq_msi(&pci->dev.board->irq, (u64)entry->addr_hi << 32 | entry->addr_lo, entry->data);
+	/* A message is a write like others (6.8.3.2): elsewhere it goes to memory, or to nobody. */
+	if (addr >> 20 == LAYOUT_LAPIC >> 20)
+		irq_msi(&pci->dev.board->irq, addr, entry->data);
+	else
+		ram_write(&pci->dev.board->ram, addr, &entry->data, sizeof(entry->data));
 }
 
 /* Lock held. Sends what is pending and no longer masked. */

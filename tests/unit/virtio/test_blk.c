@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "dev/virtio/device.h"
 #include "host/fail.h"
 #include "host/log.h"
+#include "host/thread.h"
 #include "ring.h"
 
 #define RAM_SIZE  0x800000u
@@ -85,18 +87,12 @@ static void set(struct rig *rig, unsigned off, unsigned size, u64 value)
 	bus_write(rig->board.bus, BUS_MMIO, rig->bar + off, size, value);
 }
 
-static void rig_open(struct rig *rig, const char *aio, bool read_only)
+/* On the image rig->path. */
+static void rig_start(struct rig *rig, const char *aio, bool read_only)
 {
 	struct disk_config config = {.path = rig->path, .aio = aio, .read_only = read_only};
 	struct disk *disk;
-	int fd;
 
-	memset(rig, 0, sizeof(*rig));
-	snprintf(rig->path, sizeof(rig->path), "/tmp/holm-test-blk-XXXXXX");
-	fd = mkstemp(rig->path);
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
-	close(fd);
 	assert_int_equal(loop_open(&rig->loop), 0);
 	rig->board.loop = rig->loop;
 	rig->board.cpus = 2;
@@ -113,6 +109,19 @@ static void rig_open(struct rig *rig, const char *aio, bool read_only)
 	assert_int_equal(pci_assign_bars(rig->host), 0);
 	rig->bar = cfg(rig, 0x10, 4) & ~15u;
 	rig->msix = cfg(rig, 0x14, 4) & ~15u;
+}
+
+static void rig_open(struct rig *rig, const char *aio, bool read_only)
+{
+	int fd;
+
+	memset(rig, 0, sizeof(*rig));
+	snprintf(rig->path, sizeof(rig->path), "/tmp/holm-test-blk-XXXXXX");
+	fd = mkstemp(rig->path);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
+	close(fd);
+	rig_start(rig, aio, read_only);
 }
 
 static void rig_close(struct rig *rig)
@@ -362,6 +371,44 @@ static void test_refused(unused_arg void **state)
 	rig_close(&rig);
 }
 
+/* What the host refuses the guest hears of, and only of that: the image is a file sealed against
+ * writing that then becomes shorter than the disk. */
+static void test_host_errors(unused_arg void **state)
+{
+	static const char *const kinds[] = {NULL, "threads"};
+	const struct virtio_blk_range range = {.sector = 8, .num_sectors = 8};
+
+	for (unsigned k = 0; k < 2; k++) {
+		int fd = memfd_create("image", MFD_ALLOW_SEALING);
+		struct rig rig;
+
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
+		memset(&rig, 0, sizeof(rig));
+		snprintf(rig.path, sizeof(rig.path), "/proc/self/fd/%d", fd);
+		rig_start(&rig, kinds[k], false);
+		driver_start(&rig, false, true, true);
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+		fill(&rig, 4096, 1);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_OUT, 0, 4096, false),
+				 VIRTIO_BLK_S_IOERR);
+		memcpy(ring_mem(&rig.ring, DATA), &range, sizeof(range));
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, false),
+				 VIRTIO_BLK_S_IOERR);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_DISCARD, 0, 16, false),
+				 VIRTIO_BLK_S_IOERR);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_FLUSH, 0, 0, false), 0);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, 0, 4096, false), 0);
+		assert_int_equal(ftruncate(fd, DISK_SIZE / 2), 0);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, 0, 4096, false), 0);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, DISK_SIZE / 1024 - 4, 4096, false),
+				 VIRTIO_BLK_S_IOERR);
+		assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 15);
+		rig_close(&rig);
+		close(fd);
+	}
+}
+
 /* ---- abuse ------------------------------------------------------------------------------- */
 
 static void wait_needs_reset(struct rig *rig)
@@ -462,6 +509,18 @@ static void master(struct rig *rig, bool on)
 		  PCI_COMMAND_MEMORY | (on ? PCI_COMMAND_MASTER : 0));
 }
 
+struct under_way {
+	struct virtio_device *vdev;
+	unsigned count;
+};
+
+static void count_in_flight(void *arg)
+{
+	struct under_way *u = arg;
+
+	u->count = u->vdev->queue[0].in_flight;
+}
+
 /* Without bus mastering a device writes no memory: neither data nor messages (PCI 3.0, 6.2.2). */
 static void test_bus_master(unused_arg void **state)
 {
@@ -469,25 +528,27 @@ static void test_bus_master(unused_arg void **state)
 	struct ring_buf buf[3] = {
 		{HEAD, sizeof(head), false}, {DATA, 65536, true}, {STATUS, 1, true}};
 	struct virtio_device *vdev;
+	struct under_way under_way;
 	struct pci_device *pci;
 	struct rig rig;
-	u32 len;
+	u32 len, word;
 	u16 id;
 
 	rig_open(&rig, "threads", false);
 	vdev = container_of(rig.dev, struct virtio_device, pci.dev);
 	pci = pci_host_slot(rig.host, SLOT);
+	under_way = (struct under_way){.vdev = vdev};
 	for (unsigned round = 0; round < 100; round++) {
 		driver_start(&rig, round & 1, false, true);
 		memcpy(ring_mem(&rig.ring, HEAD), &head, sizeof(head));
 		for (unsigned i = 0; i < 4; i++)
 			ring_add(&rig.ring, buf, 3, 0);
 		set(&rig, 0x3000, 2, 0);
-		for (unsigned i = 0; i < 10000000; i++) /* until it has begun */
-			if (__atomic_load_n(&vdev->queue[0].in_flight, __ATOMIC_RELAXED))
-				break;
+		loop_sync(vdev->loop, count_in_flight, &under_way); /* behind the kick */
 		master(&rig, false);
-		assert_int_equal(vdev->queue[0].in_flight, 0);
+		under_way.count = 99;
+		loop_sync(vdev->loop, count_in_flight, &under_way);
+		assert_int_equal(under_way.count, 0);
 		memset(ring_mem(&rig.ring, DATA), 0x5a, 65536);
 		for (unsigned i = 0; i < 65536; i += 512)
 			assert_int_equal(*ring_mem(&rig.ring, DATA + i), 0x5a);
@@ -509,6 +570,14 @@ static void test_bus_master(unused_arg void **state)
 	master(&rig, true);
 	assert_int_equal(rig.msis, 1);
 	assert_int_equal(bus_read(rig.board.bus, BUS_MMIO, rig.msix + 0x800, 4), 0);
+	/* a message to somewhere else than the local APICs is a write to memory, or to nobody */
+	bus_write(rig.board.bus, BUS_MMIO, rig.msix + 16, 8, TABLE);
+	assert_true(pci_msix_send(pci, 1));
+	assert_int_equal(ram_read(&rig.board.ram, TABLE, &word, 4), 0);
+	assert_int_equal(word, 0x41);
+	bus_write(rig.board.bus, BUS_MMIO, rig.msix + 16, 8, 0x1fee00000ull);
+	assert_true(pci_msix_send(pci, 1));
+	assert_int_equal(rig.msis, 1);
 	rig_close(&rig);
 }
 
@@ -579,6 +648,7 @@ int main(void)
 		cmocka_unit_test(test_bad_queue),	cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_registers_noise), cmocka_unit_test(test_config_access),
 		cmocka_unit_test(test_bus_master),	cmocka_unit_test(test_negotiation),
+		cmocka_unit_test(test_host_errors),
 	};
 
 	log_set_level(LOG_ERROR);
