@@ -339,6 +339,9 @@ static void host_bridge_init(struct pci_host *host)
 	bridge->ops = &host_bridge_ops;
 	st64(bridge->config + Q35_PCIEXBAR, LAYOUT_ECAM | Q35_PCIEXBAR_ENABLE);
 	st64(bridge->wmask + Q35_PCIEXBAR, 0xffc000007ull);
+	/* What is true here: C0000..FFFFF is RAM, read and written. */
+	bridge->config[Q35_PAM0] = 0x30;
+	memset(bridge->config + Q35_PAM0 + 1, 0x33, Q35_PAMS - 1);
 	memset(bridge->wmask + Q35_PAM0, 0x33, Q35_PAMS);
 	bridge->wmask[Q35_SMRAM] = 0x7f;
 }

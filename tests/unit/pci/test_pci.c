@@ -181,6 +181,8 @@ static void test_mechanisms(void **state)
 	assert_int_equal(in(r, 0xcf8, 4), 0x80010000u);
 	out(r, 0xcf8, 4, 0xffffffff);
 	assert_int_equal(in(r, 0xcf8, 4), 0x80fffffcu);
+	/* PAM: RAM from C0000 up, as the board has it */
+	assert_int_equal(get(r, LAYOUT_SLOT_HOST, Q35_PAM0, 4), 0x33333330);
 	/* one function a slot, header type 0, no ROM */
 	for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
 		assert_int_equal(get(r, slot, PCI_HEADER_TYPE, 1), 0);
