@@ -191,7 +191,8 @@ static void host_pirq_drive(struct pci_host *host)
 	host->pirq_level = level;
 	for (unsigned irq = 0; irq < 16; irq++)
 		if (changed & BIT(irq))
-			irq_pirq(&host->bridge.dev.board->irq, irq, level & BIT(irq));
+			irq_line_from(&host->bridge.dev.board->irq, IRQ_FROM_PIRQ, irq,
+				      level & BIT(irq));
 }
 
 static void host_pirq_update(struct pci_host *host)

@@ -245,6 +245,24 @@ static void test_irq(unused_arg void **state)
 	irq_pulse(&irq, 4);
 	assert_int_equal(log, 0x080908);
 	assert_int_equal(irq.line_count[4], 2);
+	/* up while one of its sources holds it up; the device's can be cut off, and comes back */
+	irq_line(&irq, 5, true);
+	irq_line_from(&irq, IRQ_FROM_PIRQ, 5, true);
+	irq_line(&irq, 5, false);
+	assert_int_equal(log & 0xff, 5 << 1 | 1);
+	irq_line_from(&irq, IRQ_FROM_PIRQ, 5, false);
+	assert_int_equal(log & 0xff, 5 << 1);
+	irq_line(&irq, 2, true);
+	irq_cut(&irq, BIT(2) | BIT(8));
+	assert_int_equal(log & 0xffff, (2 << 1) << 8 | 8 << 1);
+	irq_line(&irq, 2, false);
+	irq_line(&irq, 2, true);
+	assert_int_equal(log & 0xff, 2 << 1);
+	irq_line_from(&irq, IRQ_FROM_HPET, 2, true);
+	assert_int_equal(log & 0xff, 2 << 1 | 1);
+	irq_line_from(&irq, IRQ_FROM_HPET, 2, false);
+	irq_cut(&irq, 0);
+	assert_int_equal((log >> 8 & 0xff), 2 << 1 | 1);
 	irq_msi(&irq, 0xfee00000, 1);
 	irq_eoi(&irq, 1);
 	assert_int_equal(irq_ack(&irq), 0xff);

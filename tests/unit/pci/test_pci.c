@@ -331,6 +331,29 @@ static void test_intx_ioapic(void **state)
 	pci_intx(&r->pci[10], false);
 }
 
+/* An HPET comparator that the guest routed to a PCI line neither hides nor ends the pin's level. */
+static void test_intx_shared_with_hpet(void **state)
+{
+	const unsigned slot = 4, pin = pci_slot_gsi(slot), vector = FIRST_VECTOR + pin;
+	struct rig *r = *state;
+
+	bus_write(r->board.bus, BUS_MMIO, LAYOUT_IOAPIC, 4, 0x10 + 2 * pin);
+	bus_write(r->board.bus, BUS_MMIO, LAYOUT_IOAPIC + 0x10, 4, 0xa000 | vector);
+	pci_intx(&r->pci[slot], true);
+	assert_int_equal(r->msis, 1);
+	irq_line_from(&r->board.irq, IRQ_FROM_HPET, pin, true);
+	irq_line_from(&r->board.irq, IRQ_FROM_HPET, pin, false);
+	irq_eoi(&r->board.irq, (u8)vector);
+	assert_int_equal(r->msis, 2);
+	irq_line_from(&r->board.irq, IRQ_FROM_HPET, pin, true);
+	pci_intx(&r->pci[slot], false);
+	irq_eoi(&r->board.irq, (u8)vector);
+	assert_int_equal(r->msis, 3);
+	irq_line_from(&r->board.irq, IRQ_FROM_HPET, pin, false);
+	irq_eoi(&r->board.irq, (u8)vector);
+	assert_int_equal(r->msis, 3);
+}
+
 /* For guests without an IOAPIC driver (Linux: noapic, acpi=off). */
 static void test_intx_pic(void **state)
 {
@@ -388,9 +411,8 @@ static void test_intx_pic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_mechanisms),
-		TEST(test_sizing),
-		TEST(test_intx_ioapic),
+		TEST(test_mechanisms),	TEST(test_sizing),
+		TEST(test_intx_ioapic), TEST(test_intx_shared_with_hpet),
 		TEST(test_intx_pic),
 	};
 
