@@ -2,8 +2,7 @@
 /*
  * irq: the wires. One lock serialises the controllers and the receiver; see irq.h for the order.
  *
- * Owns the level of each GSI as last driven. Several sources on one GSI are joined by whoever owns
- * them (dev/pci for INTx), not here.
+ * Owns the level of each GSI as last driven by each of its sources, and joins them.
  *
  * Context: any thread.
  */
@@ -28,25 +27,60 @@ void irq_close(struct irq *irq)
 }
 
 /* Lock held. */
-static void irq_drive(struct irq *irq, unsigned gsi, bool level)
+static bool irq_up(const struct irq *irq, unsigned gsi)
 {
-	u32 bit = BIT(gsi);
+	u32 up = irq->level[IRQ_FROM_DEVICE] & ~irq->cut;
 
-	if (level && !(irq->level & bit))
+	return (up | irq->level[IRQ_FROM_PIRQ] | irq->level[IRQ_FROM_HPET]) & BIT(gsi);
+}
+
+/* Lock held. */
+static void irq_tell(struct irq *irq, unsigned gsi, bool was)
+{
+	bool up = irq_up(irq, gsi);
+
+	if (up && !was)
 		irq->line_count[gsi]++;
-	if (level)
-		irq->level |= bit;
-	else
-		irq->level &= ~bit;
 	if (irq->controller.line)
-		irq->controller.line(irq->controller.arg, gsi, level);
+		irq->controller.line(irq->controller.arg, gsi, up);
+}
+
+/* Lock held. */
+static void irq_drive(struct irq *irq, enum irq_source source, unsigned gsi, bool level)
+{
+	bool was = irq_up(irq, gsi);
+
+	if (level)
+		irq->level[source] |= BIT(gsi);
+	else
+		irq->level[source] &= ~BIT(gsi);
+	irq_tell(irq, gsi, was);
+}
+
+void irq_line_from(struct irq *irq, enum irq_source source, unsigned gsi, bool level)
+{
+	ASSERT(gsi < IRQ_GSIS, "a device drives a GSI that does not exist");
+	pthread_mutex_lock(&irq->lock);
+	irq_drive(irq, source, gsi, level);
+	pthread_mutex_unlock(&irq->lock);
 }
 
 void irq_line(struct irq *irq, unsigned gsi, bool level)
 {
-	ASSERT(gsi < IRQ_GSIS, "a device drives a GSI that does not exist");
+	irq_line_from(irq, IRQ_FROM_DEVICE, gsi, level);
+}
+
+void irq_cut(struct irq *irq, u32 gsis)
+{
 	pthread_mutex_lock(&irq->lock);
-	irq_drive(irq, gsi, level);
+	for (unsigned gsi = 0; gsi < IRQ_GSIS; gsi++) {
+		bool was = irq_up(irq, gsi);
+
+		if (!((irq->cut ^ gsis) & BIT(gsi)))
+			continue;
+		irq->cut ^= BIT(gsi);
+		irq_tell(irq, gsi, was);
+	}
 	pthread_mutex_unlock(&irq->lock);
 }
 
@@ -54,9 +88,9 @@ void irq_pulse(struct irq *irq, unsigned gsi)
 {
 	ASSERT(gsi < IRQ_GSIS, "a device pulses a GSI that does not exist");
 	pthread_mutex_lock(&irq->lock);
-	irq_drive(irq, gsi, false);
-	irq_drive(irq, gsi, true);
-	irq_drive(irq, gsi, false);
+	irq_drive(irq, IRQ_FROM_DEVICE, gsi, false);
+	irq_drive(irq, IRQ_FROM_DEVICE, gsi, true);
+	irq_drive(irq, IRQ_FROM_DEVICE, gsi, false);
 	pthread_mutex_unlock(&irq->lock);
 }
 

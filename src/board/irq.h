@@ -23,6 +23,15 @@
 
 #define IRQ_GSIS 24
 
+/* Who drives a line: it is up while one of them holds it up. Several devices behind one of these
+ * (PCI's interrupt pins) are joined by whoever owns them. */
+enum irq_source {
+	IRQ_FROM_DEVICE, /* whose GSI it is by the board's layout */
+	IRQ_FROM_PIRQ,	 /* PCI's pins at ISA IRQs, by the LPC bridge's PIRQ registers */
+	IRQ_FROM_HPET,	 /* comparators, which the guest routes as it likes */
+	IRQ_SOURCES
+};
+
 /* dev/chipset: PIC and IOAPIC. Called with the irq lock held. */
 struct irq_controller {
 	void *arg;
@@ -46,13 +55,17 @@ struct irq {
 	struct irq_controller controller;
 	struct irq_receiver receiver;
 	u64 line_count[IRQ_GSIS]; /* rising edges seen, for statistics */
-	u32 level;		  /* bit per GSI */
+	u32 level[IRQ_SOURCES];	  /* bit per GSI */
+	u32 cut;		  /* GSIs that do not see IRQ_FROM_DEVICE */
 };
 
 int irq_open(struct irq *irq);
 void irq_close(struct irq *irq);
 
 void irq_line(struct irq *irq, unsigned gsi, bool level);
+void irq_line_from(struct irq *irq, enum irq_source source, unsigned gsi, bool level);
+/* From now on exactly these GSIs do not see IRQ_FROM_DEVICE: the HPET has taken its place. */
+void irq_cut(struct irq *irq, u32 gsis);
 /* Low, high, low: one edge. */
 void irq_pulse(struct irq *irq, unsigned gsi);
 void irq_msi(struct irq *irq, u64 addr, u32 data);

@@ -12,7 +12,8 @@
 
 #define MACHINE_NAME "holm-1"
 
-/* Guest-physical memory. RAM: [0, low) and [4 GiB, ...); low = min(RAM, LAYOUT_LOW_RAM_MAX). */
+/* Guest-physical memory. RAM: [0, low) but for the VGA hole, and [4 GiB, ...);
+ * low = min(RAM, LAYOUT_LOW_RAM_MAX). */
 #define LAYOUT_LOW_RAM_MAX 0x80000000ull
 #define LAYOUT_HIGH_RAM	   0x100000000ull
 #define LAYOUT_ECAM	   0xb0000000ull /* 256 buses */
@@ -29,7 +30,8 @@
 
 /* Below 1 MiB. */
 #define LAYOUT_EBDA	   0x9fc00u
-#define LAYOUT_VGA_HOLE	   0xa0000u
+#define LAYOUT_VGA_HOLE	   0xa0000u /* nobody answers: there is no VGA to be found */
+#define LAYOUT_VGA_END	   0xc0000u
 #define LAYOUT_BIOS_AREA   0xe0000u /* RSDP and SMBIOS anchors live in 0xf0000.. */
 #define LAYOUT_BIOS_TABLES 0xf0000u
 
@@ -57,15 +59,18 @@
 #define LAYOUT_PCI_IO_END      0x10000u
 
 /* Interrupts (GSI). ISA IRQ0 arrives on GSI 2. */
-#define LAYOUT_GSI_PIT	 2
-#define LAYOUT_GSI_KBD	 1
-#define LAYOUT_GSI_COM2	 3
-#define LAYOUT_GSI_COM1	 4
-#define LAYOUT_GSI_RTC	 8
-#define LAYOUT_GSI_SCI	 9
-#define LAYOUT_GSI_AUX	 12
-#define LAYOUT_GSI_PCI	 16 /* INTx of slot s, pin p (A=0): 16 + ((s + p) & 7) */
-#define LAYOUT_IOAPIC_ID 0  /* its id register; MADT says the same */
+#define LAYOUT_GSI_PIT	2
+#define LAYOUT_GSI_KBD	1
+#define LAYOUT_GSI_COM2 3
+#define LAYOUT_GSI_COM1 4
+#define LAYOUT_GSI_RTC	8
+#define LAYOUT_GSI_SCI	9
+#define LAYOUT_GSI_AUX	12
+#define LAYOUT_GSI_PCI	16 /* INTx of slot s, pin p (A=0): 16 + ((s + p) & 7) */
+/* The same INTx at the 8259 pair: by the low bit of s + p. */
+#define LAYOUT_IRQ_PCI_EVEN 10
+#define LAYOUT_IRQ_PCI_ODD  11
+#define LAYOUT_IOAPIC_ID    0 /* its id register; MADT says the same */
 
 /* PCI slots of bus 0. */
 #define LAYOUT_SLOT_HOST    0 /* 8086:29c0 */

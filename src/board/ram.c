@@ -2,9 +2,9 @@
 /*
  * ram: the slot table and the checked ways into guest memory.
  *
- * Owns one anonymous mapping per slot, 2 MiB aligned, without swap reservation: a page costs host
- * memory when the guest first touches it. The slot table only changes while no vCPU and no device
- * thread runs, so look-ups take no lock.
+ * Owns one anonymous mapping per slot added, 2 MiB aligned, without swap reservation: a page costs
+ * host memory when the guest first touches it. The slot table only changes while no vCPU and no
+ * device thread runs, so look-ups take no lock.
  *
  * Guest memory changes under our hands at any time; callers copy what they check.
  */
@@ -86,6 +86,35 @@ int ram_add(struct ram *ram, gpa_t gpa, u64 size, enum ram_kind kind, const char
 	ram->slots++;
 	if (kind == RAM_KIND_RAM)
 		ram->bytes += size;
+	if (ram->listener.changed)
+		ram->listener.changed(ram->listener.arg);
+	return 0;
+}
+
+int ram_punch(struct ram *ram, gpa_t gpa, u64 size)
+{
+	struct ram_slot *slot = NULL, after;
+	unsigned at;
+
+	for (at = 0; at < ram->slots && !slot; at++)
+		if (gpa - ram->slot[at].gpa < ram->slot[at].size)
+			slot = &ram->slot[at];
+	if (!slot || !size || (gpa | size) % RAM_PAGE || gpa == slot->gpa ||
+	    size >= slot->size - (gpa - slot->gpa))
+		return FAIL(-EINVAL, "ram: a hole that is not inside a slot");
+	if (ram->slots == RAM_SLOTS_MAX)
+		return FAIL(-ENOSPC, "ram: more than %d slots", RAM_SLOTS_MAX);
+	after = *slot;
+	after.gpa = gpa + size;
+	after.host += after.gpa - slot->gpa;
+	after.size -= after.gpa - slot->gpa;
+	munmap(after.host - size, size);
+	slot->size = gpa - slot->gpa;
+	memmove(&ram->slot[at + 1], &ram->slot[at], (ram->slots - at) * sizeof(ram->slot[0]));
+	ram->slot[at] = after;
+	ram->slots++;
+	if (after.kind == RAM_KIND_RAM)
+		ram->bytes -= size;
 	if (ram->listener.changed)
 		ram->listener.changed(ram->listener.arg);
 	return 0;

@@ -52,6 +52,10 @@ void ram_close(struct ram *ram);
 /* Maps `size` fresh zero bytes at gpa. -EEXIST on overlap, -ENOSPC with too many slots, -ENOMEM. */
 int ram_add(struct ram *ram, gpa_t gpa, u64 size, enum ram_kind kind, const char *name);
 
+/* Takes [gpa, gpa+size) out of the slot that holds it whole, leaving one before and one after it:
+ * nobody answers there. -EINVAL when no slot does or nothing would be left on a side, -ENOSPC. */
+int ram_punch(struct ram *ram, gpa_t gpa, u64 size);
+
 /* The slot that holds gpa, or NULL. */
 const struct ram_slot *ram_find(const struct ram *ram, gpa_t gpa);
 

@@ -3,8 +3,8 @@
  * dsdt: the definition block: sleep states, the PCI root with its windows and interrupt routing,
  * the board's own resources, the devices on the ISA bridge, the processors.
  *
- * No _OSI: every guest sees the same machine. Interrupt routing is the I/O APIC's in both modes of
- * _PIC; a guest that runs PCI devices on the PIC pair alone must use MSI.
+ * No _OSI: every guest sees the same machine. Interrupt routing follows the model the guest tells
+ * by _PIC: I/O APIC pins, or the ISA IRQs that the LPC bridge routes to at power-on.
  */
 #include "boot/acpi.h"
 
@@ -47,7 +47,7 @@ static void dsdt_write_sleep(struct aml *a)
 	aml_int(a, 0);
 	aml_end(a);
 
-	/* The guest tells its interrupt model; kept for a debugger's eye. */
+	/* The guest tells its interrupt model: 0 is the PIC pair (5.8.1). */
 	aml_name(a, "PICM");
 	aml_int(a, 0);
 	aml_method(a, "_PIC", 1, false);
@@ -72,21 +72,41 @@ static void dsdt_write_windows(struct aml *a)
 	aml_resources_end(a);
 }
 
-/* 6.2.13: {address, pin, source, source index}; source 0: the index is a GSI. */
-static void dsdt_write_routing(struct aml *a)
+/* 6.2.13: {address, pin, source, source index}; source 0: the index is a GSI, which the PIC pair's
+ * inputs are as well. */
+static void dsdt_write_routes(struct aml *a, const char *name, bool apic)
 {
-	aml_name(a, "_PRT");
+	aml_name(a, name);
 	aml_package(a, DSDT_SLOTS * DSDT_PINS);
 	for (unsigned slot = 0; slot < DSDT_SLOTS; slot++) {
 		for (unsigned pin = 0; pin < DSDT_PINS; pin++) {
+			unsigned line = (slot + pin) & 7;
+
 			aml_package(a, 4);
 			aml_int(a, slot << 16 | 0xffff);
 			aml_int(a, pin);
 			aml_int(a, 0);
-			aml_int(a, LAYOUT_GSI_PCI + ((slot + pin) & 7));
+			aml_int(a, apic	      ? LAYOUT_GSI_PCI + line
+				   : line & 1 ? LAYOUT_IRQ_PCI_ODD
+					      : LAYOUT_IRQ_PCI_EVEN);
 			aml_end(a);
 		}
 	}
+	aml_end(a);
+}
+
+static void dsdt_write_routing(struct aml *a)
+{
+	dsdt_write_routes(a, "PRTA", true);
+	dsdt_write_routes(a, "PRTP", false);
+	aml_method(a, "_PRT", 0, false);
+	aml_if(a);
+	aml_path(a, "PICM");
+	aml_op(a, AML_RETURN);
+	aml_path(a, "PRTA");
+	aml_end(a);
+	aml_op(a, AML_RETURN);
+	aml_path(a, "PRTP");
 	aml_end(a);
 }
 

@@ -47,7 +47,7 @@ u64 rtc_time_to_seconds(const struct rtc_time *time)
 	if (month >= 10)
 		year--;
 	days = days_before_year(year) + (153 * month + 2) / 5 + time->day - 1u;
-	if (days < EPOCH_DAYS)
-		return 0;
+	if (days < EPOCH_DAYS) /* a date nobody means: the time of day still counts */
+		days = EPOCH_DAYS;
 	return (days - EPOCH_DAYS) * 86400 + time->hour * 3600u + time->minute * 60u + time->second;
 }

@@ -18,7 +18,8 @@ struct rtc_time {
 };
 
 void rtc_time_from_seconds(u64 seconds, struct rtc_time *out);
-/* Fields out of range are taken as they come (month 13 is next January). */
+/* Fields out of range are taken as they come (month 13 is next January); a day before 1970 is its
+ * first. */
 u64 rtc_time_to_seconds(const struct rtc_time *time);
 
 #endif

@@ -509,6 +509,8 @@ void lapic_save(struct lapic *l, struct cpu_lapic_state *out)
 void lapic_load(struct lapic *l, const struct cpu_lapic_state *in)
 {
 	lapic_init_reset(l);
+	/* An INIT, SIPI or NMI on its way to the machine that was is not for the new one. */
+	lapic_put(&l->events, 0);
 	__atomic_store_n(&l->base, in->base, __ATOMIC_RELAXED);
 	lapic_put(&l->id, in->id);
 	lapic_put(&l->tpr, in->tpr);

@@ -85,6 +85,9 @@ int disk_file_open(struct disk_file *file, const char *path, bool read_only)
 	if (file->fd < 0)
 		return disk_file_refused(path, read_only, errno);
 	rc = disk_file_measure(file, path);
+	/* Some kernels and file systems answer io_uring with -EAGAIN for ever while it is set. */
+	if (!rc && fcntl(file->fd, F_SETFL, 0) < 0)
+		rc = FAIL(-errno, "disk: %s cannot be set up", path);
 	if (!rc)
 		rc = disk_lock(file->fd, path, read_only);
 	if (rc)

@@ -83,7 +83,9 @@ static void raw_simple_done(struct aio_req *aio, s64 result)
 {
 	struct disk_req *req = container_of(aio, struct disk_req, aio);
 
-	if (req->op == DISK_DISCARD && (result == -EOPNOTSUPP || result == -ENOSYS))
+	/* -EINVAL: smaller than a block of the device, which cannot be dropped in part */
+	if (req->op == DISK_DISCARD &&
+	    (result == -EOPNOTSUPP || result == -ENOSYS || result == -EINVAL))
 		result = 0;
 	req->done(req, (int)result);
 }

@@ -22,7 +22,8 @@ struct uring {
 	struct aio aio;
 	struct io_uring ring;
 	struct loop_fd event;
-	unsigned depth, in_kernel, queued; /* queued: prepared, not yet handed over */
+	struct loop_call retry;
+	unsigned depth, prepared; /* prepared: handed over or about to be, and not completed */
 	struct aio_req *line, **line_tail;
 };
 
@@ -32,12 +33,7 @@ static void uring_prepare(struct uring *u, struct aio_req *req)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
 
-	if (!sqe) {
-		io_uring_submit(&u->ring);
-		u->queued = 0;
-		sqe = io_uring_get_sqe(&u->ring);
-	}
-	ASSERT(sqe, "the submission ring is full after it was handed over");
+	ASSERT(sqe, "the submission ring has room for as many as it is deep");
 	switch (req->op) {
 	case AIO_READ: io_uring_prep_readv(sqe, req->fd, req->iov, req->iovs, req->offset); break;
 	case AIO_WRITE: io_uring_prep_writev(sqe, req->fd, req->iov, req->iovs, req->offset); break;
@@ -48,8 +44,7 @@ static void uring_prepare(struct uring *u, struct aio_req *req)
 		break;
 	}
 	io_uring_sqe_set_data(sqe, req);
-	u->queued++;
-	u->in_kernel++;
+	u->prepared++;
 }
 
 static void uring_submit(struct aio *aio, struct aio_req *req)
@@ -57,7 +52,7 @@ static void uring_submit(struct aio *aio, struct aio_req *req)
 	struct uring *u = container_of(aio, struct uring, aio);
 
 	aio->in_flight++;
-	if (u->in_kernel < u->depth) {
+	if (u->prepared < u->depth) {
 		uring_prepare(u, req);
 		return;
 	}
@@ -70,14 +65,22 @@ static void uring_kick(struct aio *aio)
 {
 	struct uring *u = container_of(aio, struct uring, aio);
 
-	if (u->queued && io_uring_submit(&u->ring) >= 0)
-		u->queued = 0;
-	/* -EAGAIN, -EBUSY: what is prepared goes with the next kick or completion. */
+	/* The kernel may take a part only: it stops at a request that fails at once. */
+	while (io_uring_sq_ready(&u->ring) && io_uring_submit(&u->ring) > 0)
+		;
+	/* Refused (-EAGAIN, -EBUSY): goes with the next completion; if none is due, try again. */
+	if (u->prepared && io_uring_sq_ready(&u->ring) == u->prepared)
+		loop_post(aio->loop, &u->retry);
+}
+
+static void uring_retry(struct loop_call *call)
+{
+	uring_kick(call->arg);
 }
 
 static void uring_next_in_line(struct uring *u)
 {
-	while (u->line && u->in_kernel < u->depth) {
+	while (u->line && u->prepared < u->depth) {
 		struct aio_req *req = u->line;
 
 		u->line = req->next;
@@ -97,7 +100,7 @@ static bool uring_reap(struct uring *u)
 		s64 result = cqe->res;
 
 		io_uring_cqe_seen(&u->ring, cqe);
-		u->in_kernel--;
+		u->prepared--;
 		u->aio.in_flight--;
 		any = true;
 		req->done(req, result);
@@ -126,7 +129,7 @@ static void uring_drain(struct aio *aio)
 
 	while (aio->in_flight) {
 		uring_kick(aio);
-		if (!uring_reap(u) && aio->in_flight)
+		if (!uring_reap(u) && io_uring_sq_ready(&u->ring) < u->prepared)
 			io_uring_wait_cqe(&u->ring, &cqe);
 	}
 }
@@ -153,6 +156,7 @@ static void uring_close(struct aio *aio)
 	struct uring *u = container_of(aio, struct uring, aio);
 
 	loop_remove(aio->loop, &u->event);
+	loop_unpost(aio->loop, &u->retry);
 	io_uring_queue_exit(&u->ring);
 	close(u->event.fd);
 	free(u);
@@ -167,6 +171,7 @@ static int uring_open(struct loop *loop, unsigned depth, struct aio **out)
 		return FAIL(-ENOMEM, "io_uring: out of memory");
 	u->aio = (struct aio){.ops = &aio_uring, .loop = loop};
 	u->line_tail = &u->line;
+	u->retry = (struct loop_call){.run = uring_retry, .arg = &u->aio};
 	u->depth = depth < URING_DEPTH_MAX ? depth : URING_DEPTH_MAX;
 	rc = io_uring_queue_init(u->depth, &u->ring, 0);
 	if (rc) {

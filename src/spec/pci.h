@@ -88,6 +88,7 @@
 #define ICH9_PIRQA	      0x60
 #define ICH9_PIRQE	      0x68
 #define ICH9_PIRQ_DISABLED    0x80
+#define ICH9_PIRQ_IRQS	      0xdef8 /* those a PIRQ may be routed to: 3..7, 9..12, 14, 15 */
 #define ICH9_RCBA	      0xf0
 
 #endif

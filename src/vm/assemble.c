@@ -107,6 +107,8 @@ static int memory_open(struct vm *vm)
 		low = LAYOUT_LOW_RAM_MAX;
 	}
 	err = ram_add(&vm->board.ram, 0, low, RAM_KIND_RAM, "low");
+	if (!err)
+		err = ram_punch(&vm->board.ram, LAYOUT_VGA_HOLE, LAYOUT_VGA_END - LAYOUT_VGA_HOLE);
 	if (!err && high)
 		err = ram_add(&vm->board.ram, LAYOUT_HIGH_RAM, high, RAM_KIND_RAM, "high");
 	return err;

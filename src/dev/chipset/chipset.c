@@ -3,7 +3,7 @@
  * chipset: opens the fixed devices one after the other and keeps them in one list.
  *
  * The interrupt controllers come first (all others raise lines), the HPET before PIT and RTC,
- * whose lines it can cut. Owns the flag between them. Entered by vm/ on the loop thread.
+ * whose lines it can cut. Entered by vm/ on the loop thread.
  */
 #include "dev/chipset/chipset.h"
 
@@ -24,7 +24,6 @@ struct chipset {
 	struct device *first, *last;
 	struct device *uart[CHIPSET_UARTS];
 	struct device *fw_cfg, *irqc, *pm;
-	bool hpet_legacy; /* atomic: HPET has taken IRQ0 and IRQ8 */
 };
 
 /* ---- helpers ---- */
@@ -48,18 +47,17 @@ static int open_timers(struct chipset *chipset, struct board *board,
 	const struct rtc_config rtc = {.low_ram = config->low_ram,
 				       .high_ram = config->high_ram,
 				       .cpus = board->cpus,
-				       .mouse = config->has_mouse,
-				       .cut = &chipset->hpet_legacy};
+				       .mouse = config->has_mouse};
 	struct device *dev;
 	int rc;
 
 	if (!config->no_hpet) {
-		rc = hpet_open(board, &chipset->hpet_legacy, &dev);
+		rc = hpet_open(board, &dev);
 		if (rc)
 			return rc;
 		list_add(chipset, dev);
 	}
-	rc = pit_open(board, &chipset->hpet_legacy, &dev);
+	rc = pit_open(board, &dev);
 	if (rc)
 		return rc;
 	list_add(chipset, dev);

@@ -3,7 +3,7 @@
  * hpet: chip/hpet on the board.
  *
  * Registers come from vCPU threads with our lock held by the bus; the clock's timer comes on the
- * loop thread and takes the same lock. Legacy replacement is told to PIT and RTC by a flag.
+ * loop thread and takes the same lock. Legacy replacement cuts PIT and RTC off at board/irq.
  */
 #include "dev/chipset/hpet.h"
 
@@ -13,6 +13,7 @@
 #include "chip/hpet.h"
 #include "chip/ticks.h"
 #include "host/fail.h"
+#include "lib/bits.h"
 
 struct hpet_dev {
 	struct device dev;
@@ -20,7 +21,6 @@ struct hpet_dev {
 	struct hpet chip;
 	struct clock_timer timer;
 	struct bus_region region;
-	bool *legacy;
 };
 
 /* ---- helpers (lock held) ---- */
@@ -29,19 +29,14 @@ static void hpet_dev_irq(void *arg, unsigned gsi, bool level)
 {
 	struct hpet_dev *h = arg;
 
-	irq_line(&h->dev.board->irq, gsi, level);
+	irq_line_from(&h->dev.board->irq, IRQ_FROM_HPET, gsi, level);
 }
 
 static void hpet_dev_legacy(void *arg, bool on)
 {
 	struct hpet_dev *h = arg;
 
-	if (on && !__atomic_load_n(h->legacy, __ATOMIC_RELAXED)) {
-		/* whatever PIT and RTC held up goes down; they find the flag at their next look */
-		irq_line(&h->dev.board->irq, LAYOUT_GSI_PIT, false);
-		irq_line(&h->dev.board->irq, LAYOUT_GSI_RTC, false);
-	}
-	__atomic_store_n(h->legacy, on, __ATOMIC_RELAXED);
+	irq_cut(&h->dev.board->irq, on ? BIT(LAYOUT_GSI_PIT) | BIT(LAYOUT_GSI_RTC) : 0);
 }
 
 static const struct hpet_ops hpet_ops = {.irq = hpet_dev_irq, .legacy = hpet_dev_legacy};
@@ -162,7 +157,7 @@ static const struct device_class hpet_class = {
 	.describe = hpet_dev_describe,
 };
 
-int hpet_open(struct board *board, bool *legacy, struct device **out)
+int hpet_open(struct board *board, struct device **out)
 {
 	struct hpet_dev *h = calloc(1, sizeof(*h));
 	int rc;
@@ -170,7 +165,6 @@ int hpet_open(struct board *board, bool *legacy, struct device **out)
 	if (!h)
 		return FAIL(-ENOMEM, "hpet: out of memory");
 	h->dev = (struct device){.cls = &hpet_class, .board = board};
-	h->legacy = legacy;
 	pthread_mutex_init(&h->lock, NULL);
 	clock_timer_init(&board->clock, &h->timer, hpet_dev_fire, h);
 	hpet_init(&h->chip, &hpet_ops, h);

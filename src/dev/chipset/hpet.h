@@ -7,8 +7,7 @@
 
 #include "board/device.h"
 
-/* *legacy (kept by the caller, longer than the device) is set with __atomic while legacy
- * replacement is on. Context: loop, vCPUs stopped. */
-int hpet_open(struct board *board, bool *legacy, struct device **out);
+/* Context: loop, vCPUs stopped. */
+int hpet_open(struct board *board, struct device **out);
 
 #endif

@@ -56,6 +56,7 @@
 #define CC_PULSE     0xf0u /* .. 0xff: bits 0..3 low pulse output port lines */
 
 #define SELF_TEST_OK 0x55u
+#define SCAN_RELEASE 0xf0u
 #define REPLIES	     4u
 
 enum source { FROM_CONTROLLER, FROM_KBD, FROM_AUX };
@@ -73,6 +74,7 @@ struct i8042 {
 	u8 out, source;		      /* output buffer, enum source */
 	u8 reply[REPLIES], reply_aux; /* controller's answers; bit per reply: as if from aux */
 	u8 replies;
+	bool release; /* 0xf0 was taken from the keyboard, its key not yet */
 	bool irq1, irq12;
 };
 
@@ -94,6 +96,44 @@ static void lines_update(struct i8042 *k)
 	}
 }
 
+/* Scan code set 2 to set 1, what CTR_XLATE does to every byte of the keyboard below 0x80. */
+static const u8 xlate[128] = {
+	0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29,
+	0x59, 0x65, 0x38, 0x2a, 0x70, 0x1d, 0x10, 0x02, 0x5a, 0x66, 0x71, 0x2c, 0x1f, 0x1e, 0x11,
+	0x03, 0x5b, 0x67, 0x2e, 0x2d, 0x20, 0x12, 0x05, 0x04, 0x5c, 0x68, 0x39, 0x2f, 0x21, 0x14,
+	0x13, 0x06, 0x5d, 0x69, 0x31, 0x30, 0x23, 0x22, 0x15, 0x07, 0x5e, 0x6a, 0x72, 0x32, 0x24,
+	0x16, 0x08, 0x09, 0x5f, 0x6b, 0x33, 0x25, 0x17, 0x18, 0x0b, 0x0a, 0x60, 0x6c, 0x34, 0x35,
+	0x26, 0x27, 0x19, 0x0c, 0x61, 0x6d, 0x73, 0x28, 0x74, 0x1a, 0x0d, 0x62, 0x6e, 0x3a, 0x36,
+	0x1c, 0x1b, 0x75, 0x2b, 0x63, 0x76, 0x55, 0x56, 0x77, 0x78, 0x79, 0x7a, 0x0e, 0x7b, 0x7c,
+	0x4f, 0x7d, 0x4b, 0x47, 0x7e, 0x7f, 0x6f, 0x52, 0x53, 0x50, 0x4c, 0x4d, 0x48, 0x01, 0x45,
+	0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54,
+};
+
+/* The keyboard's next byte; 0xf0 becomes bit 7 of the one behind it. */
+static bool kbd_fetch(struct i8042 *k, u8 *value)
+{
+	u8 byte, release;
+
+	while (ps2_fetch(&k->kbd, &byte)) {
+		if (!(k->ram[0] & CTR_XLATE)) {
+			*value = byte;
+			return true;
+		}
+		release = k->release ? 0x80 : 0;
+		k->release = byte == SCAN_RELEASE;
+		if (k->release)
+			continue;
+		if (byte < 0x80)
+			*value = xlate[byte] | release;
+		else if (byte == 0x83 || byte == 0x84) /* F7, Alt-SysRq */
+			*value = (byte == 0x83 ? 0x41 : 0x54) | release;
+		else
+			*value = byte;
+		return true;
+	}
+	return false;
+}
+
 /* Moves the next byte into an empty output buffer. */
 static void output_fill(struct i8042 *k)
 {
@@ -109,7 +149,7 @@ static void output_fill(struct i8042 *k)
 		for (unsigned i = 0; i < k->replies; i++)
 			k->reply[i] = k->reply[i + 1];
 		k->source = FROM_CONTROLLER;
-	} else if (!(k->ram[0] & CTR_KBD_OFF) && ps2_fetch(&k->kbd, &k->out)) {
+	} else if (!(k->ram[0] & CTR_KBD_OFF) && kbd_fetch(k, &k->out)) {
 		k->source = FROM_KBD;
 	} else if (!(k->ram[0] & CTR_AUX_OFF) && ps2_fetch(&k->aux, &k->out)) {
 		k->source = FROM_AUX;
@@ -322,6 +362,7 @@ static void i8042_reset(struct device *dev)
 	k->command = 0;
 	k->replies = 0;
 	k->reply_aux = 0;
+	k->release = false;
 	lines_update(k);
 	pthread_mutex_unlock(&k->lock);
 }
@@ -367,6 +408,7 @@ static const struct state_field i8042_fields[] = {
 	STATE_ARRAY(struct i8042, reply, 1),
 	STATE_FIELD(struct i8042, reply_aux, 1),
 	STATE_FIELD(struct i8042, replies, 1),
+	STATE_FIELD(struct i8042, release, 1),
 	STATE_FIELD(struct i8042, irq1, 1),
 	STATE_FIELD(struct i8042, irq12, 1),
 	STATE_END,

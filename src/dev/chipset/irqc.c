@@ -14,6 +14,7 @@
 #include "chip/ioapic.h"
 #include "chip/pic.h"
 #include "host/fail.h"
+#include "lib/bits.h"
 
 struct irqc {
 	struct device dev;
@@ -128,6 +129,15 @@ static void ioapic_mmio_write(void *arg, u64 off, unused_arg unsigned size, u64 
 
 /* ---- life ---- */
 
+/* Lock held. As firmware leaves it: what PCI interrupts and the SCI arrive on is level-triggered.
+ */
+static void irqc_levels(struct irqc *c)
+{
+	pic_elcr_write(&c->pic, 1,
+		       BIT(LAYOUT_GSI_SCI - 8) | BIT(LAYOUT_IRQ_PCI_EVEN - 8) |
+			       BIT(LAYOUT_IRQ_PCI_ODD - 8));
+}
+
 bool irqc_route(struct device *dev, unsigned gsi, u64 *addr, u32 *data, bool *level)
 {
 	struct irqc *c = (struct irqc *)dev;
@@ -145,6 +155,7 @@ static void irqc_reset(struct device *dev)
 
 	pthread_mutex_lock(&dev->board->irq.lock);
 	pic_reset(&c->pic);
+	irqc_levels(c);
 	ioapic_reset(&c->ioapic);
 	pthread_mutex_unlock(&dev->board->irq.lock);
 }
@@ -281,6 +292,7 @@ int irqc_open(struct board *board, struct device **out)
 	c->dev = (struct device){.cls = &irqc_class, .board = board};
 	pthread_mutex_lock(&board->irq.lock);
 	pic_init(&c->pic, &pic_ops, c);
+	irqc_levels(c);
 	ioapic_init(&c->ioapic, &ioapic_ops, c);
 	board->irq.controller = (struct irq_controller){
 		.arg = c, .line = irqc_line, .eoi = irqc_eoi, .ack = irqc_ack};

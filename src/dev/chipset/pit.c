@@ -20,7 +20,6 @@ struct pit_dev {
 	struct pit chip;
 	struct clock_timer timer;
 	struct bus_region region, sysctl;
-	const bool *cut;
 	bool line;
 };
 
@@ -30,8 +29,6 @@ static void pit_dev_irq(void *arg, bool level)
 {
 	struct pit_dev *p = arg;
 
-	if (p->cut && __atomic_load_n(p->cut, __ATOMIC_RELAXED))
-		level = false;
 	if (level == p->line)
 		return;
 	p->line = level;
@@ -182,7 +179,7 @@ static const struct device_class pit_class = {
 	.describe = pit_dev_describe,
 };
 
-int pit_open(struct board *board, const bool *cut, struct device **out)
+int pit_open(struct board *board, struct device **out)
 {
 	struct pit_dev *p = calloc(1, sizeof(*p));
 	int rc;
@@ -190,7 +187,6 @@ int pit_open(struct board *board, const bool *cut, struct device **out)
 	if (!p)
 		return FAIL(-ENOMEM, "pit: out of memory");
 	p->dev = (struct device){.cls = &pit_class, .board = board};
-	p->cut = cut;
 	pthread_mutex_init(&p->lock, NULL);
 	clock_timer_init(&board->clock, &p->timer, pit_dev_fire, p);
 	pit_init(&p->chip, &pit_ops, p);

@@ -7,8 +7,7 @@
 
 #include "board/device.h"
 
-/* *cut (may be NULL) is read with __atomic: true while HPET has taken IRQ0.
- * Context: loop, vCPUs stopped. */
-int pit_open(struct board *board, const bool *cut, struct device **out);
+/* Context: loop, vCPUs stopped. */
+int pit_open(struct board *board, struct device **out);
 
 #endif

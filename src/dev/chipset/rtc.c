@@ -39,8 +39,6 @@ static void rtc_dev_irq(void *arg, bool level)
 {
 	struct rtc_dev *r = arg;
 
-	if (r->config.cut && __atomic_load_n(r->config.cut, __ATOMIC_RELAXED))
-		level = false;
 	if (level == r->line)
 		return;
 	r->line = level;

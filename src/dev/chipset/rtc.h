@@ -8,11 +8,10 @@
 #include "board/device.h"
 
 struct rtc_config {
-	u64 low_ram;	 /* bytes of RAM below 4 GiB */
-	u64 high_ram;	 /* bytes from 4 GiB on */
-	unsigned cpus;	 /* CMOS 0x5f tells firmware */
-	bool mouse;	 /* equipment byte: a PS/2 mouse is there */
-	const bool *cut; /* may be NULL; read with __atomic: true while HPET has taken IRQ8 */
+	u64 low_ram;   /* bytes of RAM below 4 GiB */
+	u64 high_ram;  /* bytes from 4 GiB on */
+	unsigned cpus; /* CMOS 0x5f tells firmware */
+	bool mouse;    /* equipment byte: a PS/2 mouse is there */
 };
 
 /* Context: loop, vCPUs stopped. */

@@ -123,6 +123,15 @@ static void rx_push(struct uart *u, u8 byte)
 	u->lsr |= LSR_DR;
 }
 
+/* Tells a backend whose bytes were refused to come again. */
+static void rx_room(struct uart *u)
+{
+	if (u->starved && !(u->mcr & MCR_LOOP) && u->backend.room) {
+		u->starved = false;
+		u->backend.room(u->backend.arg);
+	}
+}
+
 static u8 rx_pop(struct uart *u)
 {
 	u8 byte = 0;
@@ -134,10 +143,7 @@ static u8 rx_pop(struct uart *u)
 	}
 	if (!u->rx_count) {
 		u->lsr &= (u8)~LSR_DR;
-		if (u->starved && u->backend.room) {
-			u->starved = false;
-			u->backend.room(u->backend.arg);
-		}
+		rx_room(u);
 	}
 	uart_update(u);
 	return byte;
@@ -268,6 +274,8 @@ static void uart_write(void *arg, u64 off, unused_arg unsigned size, u64 value64
 	case REG_MCR:
 		u->mcr = value & 0x1f;
 		msr_update(u);
+		if (!u->rx_count)
+			rx_room(u); /* loopback, which takes nothing from outside, may be over */
 		break;
 	case REG_SCR: u->scr = value; return;
 	default: /* LSR and MSR are for reading */ return;

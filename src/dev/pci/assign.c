@@ -63,9 +63,9 @@ static int assign_device(struct pci_device *pci, struct windows *windows)
 		command |= PCI_COMMAND_MASTER;
 	}
 	st16(pci->config + PCI_COMMAND, command);
-	/* What an 8259-only system would read here: the PIRQs' usual ISA lines. */
+	/* For a guest that knows the 8259 pair only. */
 	if (pci->config[PCI_INTERRUPT_PIN])
-		pci->config[PCI_INTERRUPT_LINE] = pci->slot & 1 ? 11 : 10;
+		pci->config[PCI_INTERRUPT_LINE] = (u8)pci_slot_irq(pci->slot);
 	memcpy(pci->reset_config, pci->config, sizeof(pci->config));
 	return 0;
 }

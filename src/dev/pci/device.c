@@ -203,7 +203,9 @@ void pci_config_write(struct pci_device *pci, unsigned off, unsigned size, u32 v
 		pci_host_bars_changed(pci->host, pci);
 	if (pci_touches(off, size, PCI_COMMAND, 2))
 		pci_host_intx_update(pci->host, pci);
-	if (pci->msix.vectors && pci_touches(off, size, pci->msix.cap + PCI_MSIX_FLAGS, 2))
+	/* Messages are memory writes: what waited for bus mastering goes now. */
+	if (pci->msix.vectors && (pci_touches(off, size, pci->msix.cap + PCI_MSIX_FLAGS, 2) ||
+				  pci_touches(off, size, PCI_COMMAND, 2)))
 		pci_msix_config_changed(pci);
 	if (pci->ops && pci->ops->config_written)
 		pci->ops->config_written(pci, off, size);

@@ -6,8 +6,9 @@
  * ECAM (PCI Express, 7.2.2): 4 KiB per function at PCIEXBAR, on from reset because Holm boots
  * kernels without firmware; the guest may move it. Only bus 0 has functions.
  *
- * INTx pins of several slots share a line; the line is high while any of them asserts. The LPC
- * bridge's PIRQ registers, PAM and SMRAM are stored for firmware; the board does not act on them.
+ * INTx pins of several slots share a line (PIRQ A..H); it is high while any of them asserts. Line n
+ * is IOAPIC pin 16 + n, and the ISA IRQ in the LPC bridge's PIRQ register for guests without an
+ * IOAPIC driver. PAM and SMRAM are stored for firmware; the board does not act on them.
  *
  * Locks: `lock` serialises configuration space and BAR moves; `intx_lock` the shared lines.
  */
@@ -32,6 +33,7 @@ struct pci_host {
 	struct bus_region port_address, port_data, ecam;
 	pthread_mutex_t intx_lock;
 	u32 line_users[PCI_LINES]; /* bit per slot that asserts */
+	u16 pirq_level;		   /* ISA IRQs that are up for a line */
 };
 
 /* ---- configuration accesses: host->lock held --------------------------------------------- */
@@ -163,6 +165,51 @@ unsigned pci_slot_gsi(unsigned slot)
 	return LAYOUT_GSI_PCI + (slot & (PCI_LINES - 1));
 }
 
+unsigned pci_slot_irq(unsigned slot)
+{
+	return slot & 1 ? LAYOUT_IRQ_PCI_ODD : LAYOUT_IRQ_PCI_EVEN;
+}
+
+static unsigned host_pirq_register(unsigned line)
+{
+	return line < 4 ? ICH9_PIRQA + line : ICH9_PIRQE + line - 4;
+}
+
+/* intx_lock held. The ISA IRQs as lines and PIRQ registers want them (ICH9 data sheet, 13.1.13). */
+static void host_pirq_drive(struct pci_host *host)
+{
+	u16 level = 0, changed;
+
+	for (unsigned line = 0; line < PCI_LINES; line++) {
+		u8 *reg = &host->lpc.config[host_pirq_register(line)];
+		u8 route = __atomic_load_n(reg, __ATOMIC_RELAXED);
+
+		if (host->line_users[line] && !(route & ICH9_PIRQ_DISABLED))
+			level |= (u16)(BIT(route & 15) & ICH9_PIRQ_IRQS);
+	}
+	changed = level ^ host->pirq_level;
+	host->pirq_level = level;
+	for (unsigned irq = 0; irq < 16; irq++)
+		if (changed & BIT(irq))
+			irq_line_from(&host->bridge.dev.board->irq, IRQ_FROM_PIRQ, irq,
+				      level & BIT(irq));
+}
+
+static void host_pirq_update(struct pci_host *host)
+{
+	pthread_mutex_lock(&host->intx_lock);
+	host_pirq_drive(host);
+	pthread_mutex_unlock(&host->intx_lock);
+}
+
+static void host_lpc_written(struct pci_device *pci, unsigned off, unsigned size)
+{
+	if (off < ICH9_PIRQE + 4 && off + size > ICH9_PIRQA)
+		host_pirq_update(container_of(pci, struct pci_host, lpc));
+}
+
+static const struct pci_device_ops host_lpc_ops = {.config_written = host_lpc_written};
+
 /* intx_lock held. */
 static void host_intx_drive(struct pci_host *host, struct pci_device *pci)
 {
@@ -176,8 +223,10 @@ static void host_intx_drive(struct pci_host *host, struct pci_device *pci)
 	pci->intx_driven = drive;
 	after = drive ? before | BIT(pci->slot) : before & ~BIT(pci->slot);
 	host->line_users[line] = after;
-	if (!before != !after)
-		irq_line(&pci->dev.board->irq, pci_slot_gsi(pci->slot), after != 0);
+	if (!before == !after)
+		return;
+	irq_line(&pci->dev.board->irq, pci_slot_gsi(pci->slot), after != 0);
+	host_pirq_drive(host);
 }
 
 void pci_host_intx_update(struct pci_host *host, struct pci_device *pci)
@@ -252,6 +301,7 @@ static void host_reset(struct device *dev)
 	pthread_mutex_lock(&host->lock);
 	host->address = 0;
 	host_ecam_update(host);
+	host_pirq_update(host);
 	pthread_mutex_unlock(&host->lock);
 }
 
@@ -290,6 +340,9 @@ static void host_bridge_init(struct pci_host *host)
 	bridge->ops = &host_bridge_ops;
 	st64(bridge->config + Q35_PCIEXBAR, LAYOUT_ECAM | Q35_PCIEXBAR_ENABLE);
 	st64(bridge->wmask + Q35_PCIEXBAR, 0xffc000007ull);
+	/* What is true here: C0000..FFFFF is RAM, read and written. */
+	bridge->config[Q35_PAM0] = 0x30;
+	memset(bridge->config + Q35_PAM0 + 1, 0x33, Q35_PAMS - 1);
 	memset(bridge->wmask + Q35_PAM0, 0x33, Q35_PAMS);
 	bridge->wmask[Q35_SMRAM] = 0x7f;
 }
@@ -303,15 +356,14 @@ static void host_lpc_init(struct pci_host *host)
 				    .revision = 2};
 
 	pci_device_init(lpc, "lpc bridge", &ids);
+	lpc->ops = &host_lpc_ops;
 	st16(lpc->config + PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	st16(lpc->wmask + PCI_COMMAND, PCI_COMMAND_SERR | PCI_COMMAND_PARITY);
 	st32(lpc->config + ICH9_PMBASE, LAYOUT_PORT_PM | ICH9_PMBASE_IO);
 	lpc->config[ICH9_ACPI_CNTL] = ICH9_ACPI_CNTL_ENABLE;
-	for (unsigned i = 0; i < 4; i++) {
-		lpc->config[ICH9_PIRQA + i] = ICH9_PIRQ_DISABLED;
-		lpc->wmask[ICH9_PIRQA + i] = 0x8f;
-		lpc->config[ICH9_PIRQE + i] = ICH9_PIRQ_DISABLED;
-		lpc->wmask[ICH9_PIRQE + i] = 0x8f;
+	for (unsigned line = 0; line < PCI_LINES; line++) {
+		lpc->config[host_pirq_register(line)] = (u8)pci_slot_irq(line);
+		lpc->wmask[host_pirq_register(line)] = 0x8f;
 	}
 	/* RCBA reads 0: there is no root complex register block to point at. */
 }

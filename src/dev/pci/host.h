@@ -34,6 +34,8 @@ struct pci_device *pci_host_slot(struct pci_host *host, unsigned slot);
 
 /* GSI of INTx pin A of a slot. */
 unsigned pci_slot_gsi(unsigned slot);
+/* The ISA IRQ it is routed to at power-on. */
+unsigned pci_slot_irq(unsigned slot);
 
 /* For device.c. Host lock held, except intx_set (any thread) and device_reset (vCPUs stopped). */
 void pci_host_bars_changed(struct pci_host *host, struct pci_device *pci);

@@ -6,12 +6,14 @@
  * (table accesses, through the bus with `lock` held), by the host bridge (the enable and
  * function-mask bits) and by device threads that send.
  *
- * A message for a masked vector is remembered once and sent when the mask goes.
+ * A message for a masked vector, or of a device that may not write memory (bus mastering off), is
+ * remembered once and sent when that ends.
  */
 #include "dev/pci/device.h"
 
 #include <string.h>
 
+#include "board/layout.h"
 #include "host/fail.h"
 #include "lib/bits.h"
 
@@ -22,8 +24,13 @@
 static void msix_deliver(struct pci_device *pci, unsigned n)
 {
 	const struct pci_msix_entry *entry = &pci->msix.entry[n];
+	u64 addr = (u64)entry->addr_hi << 32 | (entry->addr_lo & ~3u);
 
-	irq_msi(&pci->dev.board->irq, (u64)entry->addr_hi << 32 | entry->addr_lo, entry->data);
+	/* A message is a write like others (6.8.3.2): elsewhere it goes to memory, or to nobody. */
+	if (addr >> 20 == LAYOUT_LAPIC >> 20)
+		irq_msi(&pci->dev.board->irq, addr, entry->data);
+	else
+		ram_write(&pci->dev.board->ram, addr, &entry->data, sizeof(entry->data));
 }
 
 /* Lock held. Sends what is pending and no longer masked. */
@@ -32,7 +39,7 @@ static void msix_flush(struct pci_device *pci)
 	struct pci_msix *msix = &pci->msix;
 	u64 pending = msix->pending;
 
-	if (!msix->enabled || msix->masked)
+	if (!msix->enabled || msix->masked || !pci_bus_master(pci))
 		return;
 	while (pending) {
 		unsigned n = (unsigned)__builtin_ctzll(pending);

@@ -297,6 +297,14 @@ static void blk_reset(struct virtio_device *vdev)
 			 __ATOMIC_RELAXED);
 }
 
+/* 5.2.5.2: a driver that cannot flush, but can set the mode, starts in write-through. */
+static void blk_features_settled(struct virtio_device *vdev)
+{
+	if (virtio_has(vdev, VIRTIO_BLK_F_CONFIG_WCE) && !virtio_has(vdev, VIRTIO_BLK_F_FLUSH))
+		__atomic_store_n(&vdev->config[offsetof(struct virtio_blk_config, writeback)], 0,
+				 __ATOMIC_RELAXED);
+}
+
 /* A driver may write 0 or 1; anything else counts as 1. */
 static void blk_config_written(struct virtio_device *vdev)
 {
@@ -328,6 +336,7 @@ static const struct virtio_ops blk_ops = {
 	.drain = blk_drain,
 	.detach = blk_detach,
 	.reset = blk_reset,
+	.features_settled = blk_features_settled,
 	.config_written = blk_config_written,
 	.close = blk_close,
 };

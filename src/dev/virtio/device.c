@@ -193,6 +193,18 @@ void virtio_guest_reset(struct virtio_device *vdev)
 	loop_sync(vdev->loop, virtio_reset_on_loop, vdev);
 }
 
+static void virtio_settle_on_loop(void *arg)
+{
+	struct virtio_device *vdev = arg;
+
+	vdev->ops->drain(vdev, false);
+}
+
+void virtio_settle(struct virtio_device *vdev)
+{
+	loop_sync(vdev->loop, virtio_settle_on_loop, vdev);
+}
+
 static void virtio_pause_on_loop(void *arg)
 {
 	struct virtio_device *vdev = arg;

@@ -36,6 +36,8 @@ struct virtio_ops {
 	void (*drain)(struct virtio_device *vdev, bool forget);
 	/* Back to power-on; called after drain. Optional. Loop. */
 	void (*reset)(struct virtio_device *vdev);
+	/* FEATURES_OK is set: virtio_has answers for good. Optional. vCPU, `lock` held. */
+	void (*features_settled)(struct virtio_device *vdev);
 	/* The guest wrote the writable part of config. Optional. vCPU, `lock` held. */
 	void (*config_written)(struct virtio_device *vdev);
 	/* Take descriptors and calls off the loop; it is about to end. Optional. Loop. */
@@ -115,6 +117,8 @@ void virtio_queue_kick(struct virtio_device *vdev, unsigned n);
 /* The guest's kicks and status writes, from the transport. vCPU. */
 void virtio_kick_all(struct virtio_device *vdev);
 void virtio_guest_reset(struct virtio_device *vdev);
+/* Returns when no request is under way; new ones wait for bus mastering. vCPU. */
+void virtio_settle(struct virtio_device *vdev);
 /* Raises the configuration interrupt. `lock` held. */
 void virtio_config_interrupt(struct virtio_device *vdev);
 /* virtq_pop with a broken ring reported. True when there is a request. */

@@ -98,6 +98,8 @@ static bool common_status(struct virtio_device *vdev, u8 value)
 	    ((vdev->driver_features & ~vdev->offered) ||
 	     !(vdev->driver_features & BIT64(VIRTIO_F_VERSION_1))))
 		status &= ~VIRTIO_STATUS_FEATURES_OK;
+	if ((status & ~old & VIRTIO_STATUS_FEATURES_OK) && vdev->ops->features_settled)
+		vdev->ops->features_settled(vdev);
 	/* Without agreed features there is nothing to drive. */
 	if (!(status & VIRTIO_STATUS_FEATURES_OK))
 		status &= ~VIRTIO_STATUS_DRIVER_OK;
@@ -273,14 +275,23 @@ static bool cfg_read(struct pci_device *pci, unsigned off, unsigned size, unused
 	return false; /* configuration space holds it now */
 }
 
+/* On: what was kicked before is due now. Off: whoever wrote it (a kernel that starts another one)
+ * counts on memory being left alone from here on. */
+static void cfg_bus_master(struct virtio_device *vdev, bool on)
+{
+	if (on)
+		virtio_kick_all(vdev);
+	else
+		virtio_settle(vdev);
+}
+
 static void cfg_written(struct pci_device *pci, unsigned off, unsigned size)
 {
 	struct virtio_device *vdev = container_of(pci, struct virtio_device, pci);
 	u32 at, len;
 
-	/* Bus mastering may have come on: what was kicked before is due now. */
-	if (off <= PCI_COMMAND && off + size > PCI_COMMAND && pci_bus_master(pci))
-		virtio_kick_all(vdev);
+	if (off <= PCI_COMMAND && off + size > PCI_COMMAND)
+		cfg_bus_master(vdev, pci_bus_master(pci));
 	if (cfg_touches(vdev, off, size) && cfg_access(vdev, &at, &len))
 		window_write(vdev, at, len,
 			     ld_size(pci->config + vdev->cfg_cap + VIRTIO_PCI_CAP_DATA, len));

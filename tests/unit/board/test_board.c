@@ -52,6 +52,35 @@ static void test_ram(unused_arg void **state)
 	ram_close(&ram);
 }
 
+static void test_ram_hole(unused_arg void **state)
+{
+	u8 buf[0x1000], back[0x1000];
+	struct ram ram;
+
+	ram_open(&ram);
+	assert_int_equal(ram_add(&ram, 0, 0x10000, RAM_KIND_RAM, "low"), 0);
+	assert_int_equal(ram_add(&ram, 0x20000, 0x1000, RAM_KIND_RAM, "high"), 0);
+	memset(buf, 0x5a, sizeof(buf));
+	assert_int_equal(ram_write(&ram, 0x9000, buf, sizeof(buf)), 0);
+	assert_int_equal(ram_punch(&ram, 0x6000, 0x3000), 0);
+	assert_int_equal(ram.slots, 3);
+	assert_int_equal(ram.bytes, 0xe000);
+	assert_int_equal(ram_read(&ram, 0x9000, back, sizeof(back)), 0);
+	assert_memory_equal(back, buf, sizeof(buf));
+	assert_int_equal(ram_write(&ram, 0x5000, buf, 0x1000), 0);
+	assert_int_equal(ram_write(&ram, 0x5000, buf, 0x1001), -EFAULT);
+	assert_int_equal(ram_read(&ram, 0x8fff, back, 2), -EFAULT);
+	assert_null(ram_ptr(&ram, 0x6000, 1));
+	assert_null(ram_find(&ram, 0x8fff));
+	assert_ptr_equal(ram_find(&ram, 0x9000)->host - ram_find(&ram, 0)->host, 0x9000);
+	assert_int_equal(ram_punch(&ram, 0x6000, 0x1000), -EINVAL);
+	assert_int_equal(ram_punch(&ram, 0xf000, 0x1000), -EINVAL);
+	assert_int_equal(ram_punch(&ram, 0xf000, 0x12000), -EINVAL);
+	assert_int_equal(ram_punch(&ram, 0x0, 0x1000), -EINVAL);
+	assert_int_equal(ram_punch(&ram, 0x1800, 0x1000), -EINVAL);
+	ram_close(&ram);
+}
+
 /* ---- bus --------------------------------------------------------------------------------- */
 
 struct counter {
@@ -216,6 +245,24 @@ static void test_irq(unused_arg void **state)
 	irq_pulse(&irq, 4);
 	assert_int_equal(log, 0x080908);
 	assert_int_equal(irq.line_count[4], 2);
+	/* up while one of its sources holds it up; the device's can be cut off, and comes back */
+	irq_line(&irq, 5, true);
+	irq_line_from(&irq, IRQ_FROM_PIRQ, 5, true);
+	irq_line(&irq, 5, false);
+	assert_int_equal(log & 0xff, 5 << 1 | 1);
+	irq_line_from(&irq, IRQ_FROM_PIRQ, 5, false);
+	assert_int_equal(log & 0xff, 5 << 1);
+	irq_line(&irq, 2, true);
+	irq_cut(&irq, BIT(2) | BIT(8));
+	assert_int_equal(log & 0xffff, (2 << 1) << 8 | 8 << 1);
+	irq_line(&irq, 2, false);
+	irq_line(&irq, 2, true);
+	assert_int_equal(log & 0xff, 2 << 1);
+	irq_line_from(&irq, IRQ_FROM_HPET, 2, true);
+	assert_int_equal(log & 0xff, 2 << 1 | 1);
+	irq_line_from(&irq, IRQ_FROM_HPET, 2, false);
+	irq_cut(&irq, 0);
+	assert_int_equal((log >> 8 & 0xff), 2 << 1 | 1);
 	irq_msi(&irq, 0xfee00000, 1);
 	irq_eoi(&irq, 1);
 	assert_int_equal(irq_ack(&irq), 0xff);
@@ -293,9 +340,9 @@ static void test_clock(unused_arg void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ram),	  cmocka_unit_test(test_bus),
-		cmocka_unit_test(test_bus_storm), cmocka_unit_test(test_irq),
-		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_ram), cmocka_unit_test(test_ram_hole),
+		cmocka_unit_test(test_bus), cmocka_unit_test(test_bus_storm),
+		cmocka_unit_test(test_irq), cmocka_unit_test(test_clock),
 	};
 
 	log_set_level(LOG_ERROR);

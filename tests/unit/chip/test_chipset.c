@@ -8,6 +8,7 @@
 
 #include "board/layout.h"
 #include "dev/chipset/chipset.h"
+#include "dev/chipset/i8042.h"
 #include "dev/chipset/irqc.h"
 #include "lib/bits.h"
 
@@ -227,6 +228,26 @@ static void test_uart_data(void **state)
 	assert_memory_equal(r->out, "hi!", 3);
 }
 
+/* What came in during a loopback test is asked for again when that is over, even if the guest looks
+ * at LSR only and so never reads the empty receiver. */
+static void test_uart_loopback_input(void **state)
+{
+	struct rig *r = *state;
+	const u16 p = LAYOUT_PORT_COM1;
+	struct device *uart = chipset_uart(r->chipset, 0);
+
+	outb(r, p + 4, 0x10);
+	assert_int_equal(uart_receive(uart, (const u8 *)"x", 1), 0);
+	outb(r, p, 0x55);
+	assert_int_equal(inb(r, p), 0x55);
+	assert_int_equal(r->rooms, 0); /* it would be refused again */
+	outb(r, p + 4, 0x0b);
+	assert_int_equal(r->rooms, 1);
+	assert_int_equal(uart_receive(uart, (const u8 *)"x", 1), 1);
+	assert_int_equal(inb(r, p + 5) & 1, 1);
+	assert_int_equal(inb(r, p), 'x');
+}
+
 /* Answers of the keyboard controller to Linux's probe, in its order. */
 static void test_i8042_probe(void **state)
 {
@@ -254,7 +275,7 @@ static void test_i8042_probe(void **state)
 	assert_true(r->extint);
 	assert_int_equal(inb(r, 0x60), 0xfa);
 	assert_int_equal(inb(r, 0x60), 0xab);
-	assert_int_equal(inb(r, 0x60), 0x83);
+	assert_int_equal(inb(r, 0x60), 0x41); /* 0x83, translated */
 	assert_int_equal(inb(r, 0x64) & 1, 0);
 	assert_int_equal(irq_ack(&r->board.irq), 0x31);
 	outb(r, 0x20, 0x20);
@@ -272,6 +293,29 @@ static void test_i8042_probe(void **state)
 	assert_int_equal(r->requests, 0);
 	outb(r, 0x64, 0xfe);
 	assert_int_equal(r->request, BOARD_RESET);
+}
+
+/* Keys in set 2, read in set 1: translation is on from power-on and can be switched off. */
+static void test_i8042_keys(void **state)
+{
+	static const u8 keys[] = {0x1c, 0xf0, 0x1c, 0xe0, 0x75, 0xe0, 0xf0, 0x75, 0x83, 0xf0, 0x83};
+	static const u8 set1[] = {0x1e, 0x9e, 0xe0, 0x48, 0xe0, 0xc8, 0x41, 0xc1};
+	struct rig *r = *state;
+	struct device *dev = chipset_devices(r->chipset);
+
+	while (strcmp(dev->cls->name, "i8042"))
+		dev = dev->next;
+	i8042_key(dev, keys, sizeof(keys));
+	for (unsigned i = 0; i < sizeof(set1); i++) {
+		assert_int_equal(inb(r, 0x64) & 1, 1);
+		assert_int_equal(inb(r, 0x60), set1[i]);
+	}
+	assert_int_equal(inb(r, 0x64) & 1, 0);
+	outb(r, 0x64, 0x60);
+	outb(r, 0x60, 0x05);
+	i8042_key(dev, keys, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(inb(r, 0x60), keys[i]);
 }
 
 static void test_pm(void **state)
@@ -458,9 +502,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines),	TEST(test_uart_probe), TEST(test_uart_data),
-		TEST(test_i8042_probe), TEST(test_pm),	       TEST(test_small_ports),
-		TEST(test_fw_cfg),	TEST(test_ticks),      TEST(test_life),
+		TEST(test_lines),	TEST(test_uart_probe),
+		TEST(test_uart_data),	TEST(test_uart_loopback_input),
+		TEST(test_i8042_probe), TEST(test_i8042_keys),
+		TEST(test_pm),		TEST(test_small_ports),
+		TEST(test_fw_cfg),	TEST(test_ticks),
+		TEST(test_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

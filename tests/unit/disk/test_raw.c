@@ -12,14 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "disk/disk.h"
+#include "disk/file.h"
 #include "host/fail.h"
 #include "host/log.h"
 #include "host/thread.h"
+#include "lib/bits.h"
 
 #define SIZE 0x100000u
 
@@ -157,6 +160,7 @@ struct work {
 	struct disk_req req[64];
 	struct iovec iov[64][3];
 	u8 *data;
+	enum disk_op op; /* run_op */
 	int result;
 };
 
@@ -204,6 +208,13 @@ static void run_zero(void *arg)
 {
 	run(arg, DISK_WRITE_ZEROES);
 	run(arg, DISK_DISCARD);
+}
+
+static void run_op(void *arg)
+{
+	struct work *work = arg;
+
+	run(work, work->op);
 }
 
 static void run_detach(void *arg)
@@ -276,12 +287,69 @@ static void test_truncated(unused_arg void **state)
 	unlink(path);
 }
 
+/* The host refuses to write (a sealed file): every request of it comes back as an error, reads go
+ * on. */
+static void test_refused_writes(unused_arg void **state)
+{
+	static const char *const kinds[] = {"io_uring", "threads"};
+	static const enum disk_op ops[] = {DISK_WRITE, DISK_WRITE_ZEROES, DISK_DISCARD};
+
+	for (unsigned k = 0; k < 2; k++) {
+		struct work *work = calloc(1, sizeof(*work));
+		struct disk_config config = {.aio = kinds[k]};
+		struct loop_thread thread;
+		char path[64];
+		int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
+
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, SIZE), 0);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		config.path = path;
+		work->data = calloc(1, SIZE);
+		assert_int_equal(disk_open(&config, &work->disk), 0);
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+		assert_int_equal(loop_thread_open(&thread, "test"), 0);
+		if (disk_attach(work->disk, thread.loop)) {
+			assert_int_equal(k, 0);
+		} else {
+			loop_sync(thread.loop, run_read, work);
+			assert_int_equal(work->result, 0);
+			for (unsigned i = 0; i < ARRAY_LEN(ops); i++) {
+				work->result = 0;
+				work->op = ops[i];
+				loop_sync(thread.loop, run_op, work);
+				assert_int_equal(work->result, -EIO);
+			}
+			loop_sync(thread.loop, run_detach, work);
+		}
+		loop_thread_close(&thread);
+		disk_close(work->disk);
+		close(fd);
+		free(work->data);
+		free(work);
+	}
+}
+
+/* An image left in non-blocking mode makes io_uring answer -EAGAIN on some hosts. */
+static void test_blocking(unused_arg void **state)
+{
+	struct disk_file file;
+	char path[64];
+
+	image(path, SIZE, NULL);
+	assert_int_equal(disk_file_open(&file, path, false), 0);
+	assert_int_equal(fcntl(file.fd, F_GETFL) & O_NONBLOCK, 0);
+	disk_file_close(&file);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refusals),   cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_locks_qemu), cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_truncated),  cmocka_unit_test(test_refused_writes),
+		cmocka_unit_test(test_blocking),
 	};
 
 	log_set_level(LOG_ERROR);

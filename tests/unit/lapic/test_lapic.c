@@ -507,6 +507,10 @@ static void test_save(void **state)
 	wr(&other, APIC_EOI, 0);
 	assert_int_equal(other.eoi, 0x44);
 	assert_int_equal(rd(&other, APIC_TPR), 0x10);
+	/* what was on its way to the machine that was there before is not for this one */
+	other.l.events = LAPIC_EVENT_NMI | LAPIC_EVENT_INIT | LAPIC_EVENT_SIPI;
+	lapic_load(&other.l, &saved);
+	assert_int_equal(lapic_events(&other.l), 0);
 	/* a one-shot that is over stays over */
 	lapic_timer_poll(&r.l, 1500);
 	lapic_save(&r.l, &saved);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "dev/virtio/device.h"
 #include "host/fail.h"
 #include "host/log.h"
+#include "host/thread.h"
 #include "ring.h"
 
 #define RAM_SIZE  0x800000u
@@ -57,7 +59,9 @@ static void on_line(void *arg, unused_arg unsigned gsi, bool level)
 {
 	struct rig *rig = arg;
 
-	assert_int_equal(gsi, LAYOUT_GSI_PCI + (SLOT & 7));
+	if (gsi == pci_slot_irq(SLOT))
+		return; /* the same, for the PIC pair */
+	assert_int_equal(gsi, pci_slot_gsi(SLOT));
 	__atomic_store_n(&rig->level, level, __ATOMIC_SEQ_CST);
 	if (level)
 		__atomic_fetch_add(&rig->lines, 1, __ATOMIC_SEQ_CST);
@@ -83,18 +87,12 @@ static void set(struct rig *rig, unsigned off, unsigned size, u64 value)
 	bus_write(rig->board.bus, BUS_MMIO, rig->bar + off, size, value);
 }
 
-static void rig_open(struct rig *rig, const char *aio, bool read_only)
+/* On the image rig->path. */
+static void rig_start(struct rig *rig, const char *aio, bool read_only)
 {
 	struct disk_config config = {.path = rig->path, .aio = aio, .read_only = read_only};
 	struct disk *disk;
-	int fd;
 
-	memset(rig, 0, sizeof(*rig));
-	snprintf(rig->path, sizeof(rig->path), "/tmp/holm-test-blk-XXXXXX");
-	fd = mkstemp(rig->path);
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
-	close(fd);
 	assert_int_equal(loop_open(&rig->loop), 0);
 	rig->board.loop = rig->loop;
 	rig->board.cpus = 2;
@@ -111,6 +109,19 @@ static void rig_open(struct rig *rig, const char *aio, bool read_only)
 	assert_int_equal(pci_assign_bars(rig->host), 0);
 	rig->bar = cfg(rig, 0x10, 4) & ~15u;
 	rig->msix = cfg(rig, 0x14, 4) & ~15u;
+}
+
+static void rig_open(struct rig *rig, const char *aio, bool read_only)
+{
+	int fd;
+
+	memset(rig, 0, sizeof(*rig));
+	snprintf(rig->path, sizeof(rig->path), "/tmp/holm-test-blk-XXXXXX");
+	fd = mkstemp(rig->path);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
+	close(fd);
+	rig_start(rig, aio, read_only);
 }
 
 static void rig_close(struct rig *rig)
@@ -299,6 +310,47 @@ static void test_zeroes(unused_arg void **state)
 	rig_close(&rig);
 }
 
+static void negotiate(struct rig *rig, u64 features)
+{
+	set(rig, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	set(rig, VIRTIO_PCI_COMMON_STATUS, 1, 3);
+	for (unsigned i = 0; i < 2; i++) {
+		set(rig, VIRTIO_PCI_COMMON_GFSELECT, 4, i);
+		set(rig, VIRTIO_PCI_COMMON_GF, 4, (u32)(features >> (32 * i)));
+	}
+	set(rig, VIRTIO_PCI_COMMON_STATUS, 1, 11);
+}
+
+/* 5.2.5.2 and 2.2, 3.1.1 */
+static void test_negotiation(unused_arg void **state)
+{
+	const u64 v1 = BIT64(VIRTIO_F_VERSION_1), wce = BIT64(VIRTIO_BLK_F_CONFIG_WCE);
+	const unsigned writeback = 0x2000 + offsetof(struct virtio_blk_config, writeback);
+	struct rig rig;
+
+	rig_open(&rig, NULL, false);
+	negotiate(&rig, BIT64(VIRTIO_BLK_F_FLUSH)); /* a legacy driver */
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 3);
+	negotiate(&rig, v1 | BIT64(VIRTIO_BLK_F_RO)); /* not offered */
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 3);
+	set(&rig, VIRTIO_PCI_COMMON_STATUS, 1, 15);
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 3);
+	negotiate(&rig, v1 | wce | BIT64(VIRTIO_BLK_F_FLUSH));
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 11);
+	assert_int_equal(reg(&rig, writeback, 1), 1);
+	negotiate(&rig, v1 | wce);
+	assert_int_equal(reg(&rig, writeback, 1), 0);
+	set(&rig, writeback, 1, 1);
+	assert_int_equal(reg(&rig, writeback, 1), 1);
+	negotiate(&rig, v1);
+	assert_int_equal(reg(&rig, writeback, 1), 1);
+	/* settled: later words change nothing */
+	set(&rig, VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
+	set(&rig, VIRTIO_PCI_COMMON_GF, 4, 0xffffffff);
+	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_GF, 4), 1);
+	rig_close(&rig);
+}
+
 static void test_refused(unused_arg void **state)
 {
 	u64 last = DISK_SIZE / 512;
@@ -317,6 +369,44 @@ static void test_refused(unused_arg void **state)
 	assert_int_equal(request(&rig, 99, 0, 512, false), VIRTIO_BLK_S_UNSUPP);
 	assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 15);
 	rig_close(&rig);
+}
+
+/* What the host refuses the guest hears of, and only of that: the image is a file sealed against
+ * writing that then becomes shorter than the disk. */
+static void test_host_errors(unused_arg void **state)
+{
+	static const char *const kinds[] = {NULL, "threads"};
+	const struct virtio_blk_range range = {.sector = 8, .num_sectors = 8};
+
+	for (unsigned k = 0; k < 2; k++) {
+		int fd = memfd_create("image", MFD_ALLOW_SEALING);
+		struct rig rig;
+
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
+		memset(&rig, 0, sizeof(rig));
+		snprintf(rig.path, sizeof(rig.path), "/proc/self/fd/%d", fd);
+		rig_start(&rig, kinds[k], false);
+		driver_start(&rig, false, true, true);
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+		fill(&rig, 4096, 1);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_OUT, 0, 4096, false),
+				 VIRTIO_BLK_S_IOERR);
+		memcpy(ring_mem(&rig.ring, DATA), &range, sizeof(range));
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_WRITE_ZEROES, 0, 16, false),
+				 VIRTIO_BLK_S_IOERR);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_DISCARD, 0, 16, false),
+				 VIRTIO_BLK_S_IOERR);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_FLUSH, 0, 0, false), 0);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, 0, 4096, false), 0);
+		assert_int_equal(ftruncate(fd, DISK_SIZE / 2), 0);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, 0, 4096, false), 0);
+		assert_int_equal(request(&rig, VIRTIO_BLK_T_IN, DISK_SIZE / 1024 - 4, 4096, false),
+				 VIRTIO_BLK_S_IOERR);
+		assert_int_equal(reg(&rig, VIRTIO_PCI_COMMON_STATUS, 1), 15);
+		rig_close(&rig);
+		close(fd);
+	}
 }
 
 /* ---- abuse ------------------------------------------------------------------------------- */
@@ -413,6 +503,84 @@ static void test_reset_in_flight(unused_arg void **state)
 	rig_close(&rig);
 }
 
+static void master(struct rig *rig, bool on)
+{
+	bus_write(rig->board.bus, BUS_MMIO, ecam(PCI_COMMAND), 2,
+		  PCI_COMMAND_MEMORY | (on ? PCI_COMMAND_MASTER : 0));
+}
+
+struct under_way {
+	struct virtio_device *vdev;
+	unsigned count;
+};
+
+static void count_in_flight(void *arg)
+{
+	struct under_way *u = arg;
+
+	u->count = u->vdev->queue[0].in_flight;
+}
+
+/* Without bus mastering a device writes no memory: neither data nor messages (PCI 3.0, 6.2.2). */
+static void test_bus_master(unused_arg void **state)
+{
+	struct virtio_blk_req_head head = {.type = VIRTIO_BLK_T_IN};
+	struct ring_buf buf[3] = {
+		{HEAD, sizeof(head), false}, {DATA, 65536, true}, {STATUS, 1, true}};
+	struct virtio_device *vdev;
+	struct under_way under_way;
+	struct pci_device *pci;
+	struct rig rig;
+	u32 len, word;
+	u16 id;
+
+	rig_open(&rig, "threads", false);
+	vdev = container_of(rig.dev, struct virtio_device, pci.dev);
+	pci = pci_host_slot(rig.host, SLOT);
+	under_way = (struct under_way){.vdev = vdev};
+	for (unsigned round = 0; round < 100; round++) {
+		driver_start(&rig, round & 1, false, true);
+		memcpy(ring_mem(&rig.ring, HEAD), &head, sizeof(head));
+		for (unsigned i = 0; i < 4; i++)
+			ring_add(&rig.ring, buf, 3, 0);
+		set(&rig, 0x3000, 2, 0);
+		loop_sync(vdev->loop, count_in_flight, &under_way); /* behind the kick */
+		master(&rig, false);
+		under_way.count = 99;
+		loop_sync(vdev->loop, count_in_flight, &under_way);
+		assert_int_equal(under_way.count, 0);
+		memset(ring_mem(&rig.ring, DATA), 0x5a, 65536);
+		for (unsigned i = 0; i < 65536; i += 512)
+			assert_int_equal(*ring_mem(&rig.ring, DATA + i), 0x5a);
+		master(&rig, true);
+		for (unsigned i = 0; i < 4; i++)
+			wait_used(&rig, 3, &id, &len);
+	}
+	set(&rig, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	master(&rig, false);
+	rig.msis = 0;
+	assert_true(pci_msix_send(pci, 1));
+	assert_int_equal(bus_read(rig.board.bus, BUS_MMIO, rig.msix + 0x800, 4), 2);
+	/* neither unmasking nor the function mask lets it out */
+	bus_write(rig.board.bus, BUS_MMIO, rig.msix + 28, 4, 1);
+	bus_write(rig.board.bus, BUS_MMIO, rig.msix + 28, 4, 0);
+	bus_write(rig.board.bus, BUS_MMIO, ecam(pci->msix.cap + 2u), 2, 0xc000);
+	bus_write(rig.board.bus, BUS_MMIO, ecam(pci->msix.cap + 2u), 2, 0x8000);
+	assert_int_equal(rig.msis, 0);
+	master(&rig, true);
+	assert_int_equal(rig.msis, 1);
+	assert_int_equal(bus_read(rig.board.bus, BUS_MMIO, rig.msix + 0x800, 4), 0);
+	/* a message to somewhere else than the local APICs is a write to memory, or to nobody */
+	bus_write(rig.board.bus, BUS_MMIO, rig.msix + 16, 8, TABLE);
+	assert_true(pci_msix_send(pci, 1));
+	assert_int_equal(ram_read(&rig.board.ram, TABLE, &word, 4), 0);
+	assert_int_equal(word, 0x41);
+	bus_write(rig.board.bus, BUS_MMIO, rig.msix + 16, 8, 0x1fee00000ull);
+	assert_true(pci_msix_send(pci, 1));
+	assert_int_equal(rig.msis, 1);
+	rig_close(&rig);
+}
+
 static void test_registers_noise(unused_arg void **state)
 {
 	u32 seed = 99;
@@ -479,6 +647,8 @@ int main(void)
 		cmocka_unit_test(test_refused),		cmocka_unit_test(test_breaks),
 		cmocka_unit_test(test_bad_queue),	cmocka_unit_test(test_reset_in_flight),
 		cmocka_unit_test(test_registers_noise), cmocka_unit_test(test_config_access),
+		cmocka_unit_test(test_bus_master),	cmocka_unit_test(test_negotiation),
+		cmocka_unit_test(test_host_errors),
 	};
 
 	log_set_level(LOG_ERROR);
