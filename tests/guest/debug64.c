@@ -91,6 +91,7 @@ static void io_breakpoints(void)
 
 static void breakpoints(void)
 {
+	static volatile u16 ss_word __attribute__((aligned(2)));
 	extern u8 bp_here[] asm("bp_here_label");
 
 	section("breakpoint registers (SDM 3B 17.2)");
@@ -132,6 +133,29 @@ static void breakpoints(void)
 	write_dr7(0x2 | 0x400 | 0x1ull << 16); /* 1 byte, write */
 	asm volatile("rep stosb" ::"D"(cell), "c"(8), "a"(7) : "memory");
 	CHECK_EQ(hits, 1, "a repeated string instruction over it");
+	write_dr7(0x400);
+	counting(false);
+
+	section("a data breakpoint held back by mov ss (SDM 3A 6.8.3)");
+	asm volatile("mov %%ss, %0" : "=m"(ss_word));
+	write_dr0((uword)&ss_word);
+	write_dr7(0x2 | 0x400 | 0x7ull << 16); /* 2 bytes, read or write */
+	counting(true);
+	asm volatile("mov %0, %%ss; nop; nop" ::"m"(ss_word));
+	CHECK_EQ(hits, 1, "comes after the next instruction");
+	CHECK_EQ(hit_dr6[0] & 0xf, 1, "DR6.B0");
+	if (on_qemu()) {
+		skip("mov ss; int1", "F1 is #UD");
+	} else {
+		extern u8 after_int1[] asm("after_int1_label");
+
+		counting(true);
+		asm volatile("mov %0, %%ss; .byte 0xf1; .globl after_int1_label;"
+			     "after_int1_label: nop" ::"m"(ss_word));
+		CHECK_EQ(hits, 1, "mov ss; int1: one #DB for both");
+		CHECK_EQ(hit_rip[0], (uword)after_int1, "behind int1");
+		CHECK_EQ(hit_dr6[0] & 0xf, 1, "DR6.B0");
+	}
 	write_dr7(0x400);
 	counting(false);
 
