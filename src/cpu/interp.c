@@ -307,6 +307,12 @@ static bool swallows_step(const struct cpu *c, const struct insn *in)
 			       (f->opcode == 0xce && fl_of(c)));
 }
 
+/* With DEBUGCTL.BTF only control transfers are steps (SDM 3B 17.4.3). */
+static bool steps(const struct cpu *c, const struct insn *in)
+{
+	return likely(!(c->s.debugctl & DEBUGCTL_BTF)) || c->rip != cpu_next_rip(c, in);
+}
+
 static bool is_iret(const struct insn *in)
 {
 	const struct insn_form *f = &insn_forms[in->form];
@@ -348,7 +354,7 @@ void interp_one(struct cpu *c)
 	}
 	if (shadow && c->shadow == shadow)
 		c->shadow = 0;
-	if (tf)
+	if (tf && steps(c, in))
 		c->dr6_pending |= DR6_BS;
 	if (likely(!c->dr6_pending))
 		return;
@@ -375,7 +381,7 @@ void interp_landed(struct cpu *c)
 	}
 	/* an iteration was the one instruction that STI or MOV SS shields */
 	c->shadow = 0;
-	if (c->mode & MODE_STEP && c->rflags & FL_TF)
+	if (c->mode & MODE_STEP && c->rflags & FL_TF && !(c->s.debugctl & DEBUGCTL_BTF))
 		c->dr6_pending |= DR6_BS; /* a REP iteration counts as an instruction */
 	if (c->dr6_pending)
 		interp_debug_trap(c);

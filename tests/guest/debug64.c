@@ -59,6 +59,35 @@ static void single_step(void)
 	counting(false);
 }
 
+/* hook: as count_db, and asks for the next branch again */
+static bool count_block(struct frame *f)
+{
+	if (!count_db(f))
+		return false;
+	CHECK_EQ(rdmsr(0x1d9), 0, "#DB clears BTF");
+	wrmsr(0x1d9, 2);
+	return true;
+}
+
+static void single_block(void)
+{
+	section("branch trap flag (SDM 3B 17.4.3)");
+	if (on_qemu()) {
+		skip("DEBUGCTL.BTF", "QEMU has none");
+		return;
+	}
+	counting(true);
+	this_cpu()->hook = count_block;
+	wrmsr(0x1d9, 2);
+	asm volatile("xor %%eax, %%eax; mov $3, %%ecx; pushfq; orl $0x100, (%%rsp); popfq;"
+		     "nop; nop; 1: nop; loop 1b; nop; test %%eax, %%eax; jnz 2f; 2: jz 3f; nop; 3:"
+		     "pushfq; andl $~0x100, (%%rsp); popfq" ::
+			     : "rax", "rcx", "memory", "cc");
+	wrmsr(0x1d9, 0);
+	this_cpu()->hook = NULL;
+	CHECK_EQ(hits, 3, "one #DB for each branch that is taken");
+}
+
 static void t_step_int(void *arg)
 {
 	(void)arg;
@@ -292,6 +321,7 @@ static void nmis(void)
 void suite(void)
 {
 	single_step();
+	single_block();
 	breakpoints();
 	qemu_differs("not checked");
 	expect("dr7: bit 32", GP, 0, t_dr7_high, NULL);

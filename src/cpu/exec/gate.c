@@ -293,6 +293,7 @@ static void exception_enter(struct cpu *c, const struct cpu_exception *x)
 	if (x->vector == EXC_DB) {
 		c->s.dr6 = (c->s.dr6 & ~0xfull) | x->dr6;
 		c->s.dr7 &= ~(u64)DR7_GD;
+		c->s.debugctl &= ~(u64)DEBUGCTL_BTF;
 	}
 }
 
@@ -504,6 +505,7 @@ static void int1(struct cpu *c, const struct insn *in)
 	if (held)
 		c->s.dr6 = (c->s.dr6 & ~0xfull) | held;
 	c->s.dr7 &= ~(u64)DR7_GD;
+	c->s.debugctl &= ~(u64)DEBUGCTL_BTF;
 	task_trap(c);
 }
 const struct insn_body x_int1 = SAME(int1);
