@@ -468,6 +468,26 @@ static void unknown_msrs(void)
 #define APIC_ON (1u << 11)
 #define APIC_X2 (1u << 10)
 
+/* Which of the MSRs 800h..8ffh read, take 0, take all ones (SDM 3A table 10-6). */
+static void x2apic_registers(void)
+{
+	u64 reads[4] = {0}, zeros[4] = {0}, ones[4] = {0};
+
+	for (u32 i = 0; i < 256; i++) {
+		u64 bit = 1ull << (i & 63);
+
+		reads[i / 64] |= try_value(t_rdmsr, 0x800 + i, 0) == NO_TRAP ? bit : 0;
+		if (i != 0x30)
+			ones[i / 64] |= try_value(t_wrmsr, 0x800 + i, ~0ull) == NO_TRAP ? bit : 0;
+		zeros[i / 64] |= try_value(t_wrmsr, 0x800 + i, 0) == NO_TRAP ? bit : 0;
+	}
+	CHECK_EQ(reads[0], 0x43fd01ffffffa50cull, "those that read");
+	CHECK_EQ(zeros[0], 0xc1fd010000008900ull, "those that take 0");
+	CHECK_EQ(ones[0] | ones[1] | ones[2] | ones[3], 0, "none takes 64 ones");
+	CHECK_EQ(reads[1] | reads[2] | reads[3], 0, "nothing reads beyond 3fh");
+	CHECK_EQ(zeros[1] | zeros[2] | zeros[3], 0, "nor is written");
+}
+
 static void apic_modes(void)
 {
 	u64 base = rdmsr(MSR_APICBASE);
@@ -525,6 +545,7 @@ static void apic_modes(void)
 	CHECK_EQ(try_value(t_wrmsr, 0x838, 1ull << 32), GP, "timer count over 32 bits: #GP");
 	CHECK_EQ(try_value(t_rdmsr, 0x83f, 0), GP, "self IPI is write-only: #GP");
 	CHECK_EQ(try_value(t_wrmsr, 0x83f, 0x100), GP, "self IPI, bit 8: #GP");
+	x2apic_registers();
 	wrmsr(MSR_APICBASE, base & ~(u64)APIC_ON);
 	CHECK_EQ(try_value(t_rdmsr, 0x802, 0), GP, "x2APIC registers while disabled: #GP");
 	wrmsr(MSR_APICBASE, base);
