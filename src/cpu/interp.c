@@ -296,14 +296,34 @@ static u64 code_breakpoints(const struct cpu *c)
 	return hit;
 }
 
-/* INT n and its like enter their handler with TF clear and without a single-step trap. */
-static bool swallows_step(const struct insn *in)
+/* INT n and its like enter their handler with TF clear and without a single-step trap; SYSCALL and
+ * SYSRET look at TF themselves. */
+static bool swallows_step(const struct cpu *c, const struct insn *in)
 {
 	const struct insn_form *f = &insn_forms[in->form];
-	if (f->map == 0)
-		return f->opcode == 0xcc || f->opcode == 0xcd || f->opcode == 0xce ||
-		       f->opcode == 0xf1;
-	return false;
+	if (f->map == 1)
+		return f->opcode == 0x05 || f->opcode == 0x07;
+	return f->map == 0 && (f->opcode == 0xcc || f->opcode == 0xcd || f->opcode == 0xf1 ||
+			       (f->opcode == 0xce && fl_of(c)));
+}
+
+/* With DEBUGCTL.BTF only control transfers are steps (SDM 3B 17.4.3). */
+static bool steps(const struct cpu *c, const struct insn *in)
+{
+	return likely(!(c->s.debugctl & DEBUGCTL_BTF)) || c->rip != cpu_next_rip(c, in);
+}
+
+static bool is_iret(const struct insn *in)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	return f->map == 0 && f->opcode == 0xcf;
+}
+
+void interp_debug_trap(struct cpu *c)
+{
+	c->exc = (struct cpu_exception){.vector = EXC_DB, .kind = EXK_TRAP, .dr6 = c->dr6_pending};
+	c->dr6_pending = 0;
+	interp_deliver(c);
 }
 
 void interp_one(struct cpu *c)
@@ -323,17 +343,18 @@ void interp_one(struct cpu *c)
 	c->dr6_pending = c->s.pending_dbg;
 	c->s.pending_dbg = 0;
 	interp_fetch(c, in);
+	tf = tf && !swallows_step(c, in);
 	in->fn(c, in);
 	c->insns++;
 	if (!(insn_forms[in->form].attr & IA_END))
 		c->rip = cpu_next_rip(c, in);
-	if (rf && c->rflags & FL_RF && insn_forms[in->form].opcode != 0xcf) {
+	if (rf && c->rflags & FL_RF && !is_iret(in)) {
 		c->rflags &= ~(u64)FL_RF;
 		cpu_update_mode(c);
 	}
 	if (shadow && c->shadow == shadow)
 		c->shadow = 0;
-	if (tf && !swallows_step(in))
+	if (tf && steps(c, in))
 		c->dr6_pending |= DR6_BS;
 	if (likely(!c->dr6_pending))
 		return;
@@ -341,9 +362,7 @@ void interp_one(struct cpu *c)
 		c->s.pending_dbg = c->dr6_pending & 15;
 		return;
 	}
-	c->exc = (struct cpu_exception){.vector = EXC_DB, .kind = EXK_TRAP, .dr6 = c->dr6_pending};
-	c->dr6_pending = 0;
-	interp_deliver(c);
+	interp_debug_trap(c);
 }
 
 void interp_landed(struct cpu *c)
@@ -362,18 +381,10 @@ void interp_landed(struct cpu *c)
 	}
 	/* an iteration was the one instruction that STI or MOV SS shields */
 	c->shadow = 0;
-	if (c->mode & MODE_STEP && c->rflags & FL_TF) {
-		/* a REP iteration counts as an instruction for the single-step trap */
-		c->exc = (struct cpu_exception){
-			.vector = EXC_DB, .kind = EXK_TRAP, .dr6 = DR6_BS | c->dr6_pending};
-		c->dr6_pending = 0;
-		interp_deliver(c);
-	} else if (c->dr6_pending) {
-		c->exc = (struct cpu_exception){
-			.vector = EXC_DB, .kind = EXK_TRAP, .dr6 = c->dr6_pending};
-		c->dr6_pending = 0;
-		interp_deliver(c);
-	}
+	if (c->mode & MODE_STEP && c->rflags & FL_TF && !(c->s.debugctl & DEBUGCTL_BTF))
+		c->dr6_pending |= DR6_BS; /* a REP iteration counts as an instruction */
+	if (c->dr6_pending)
+		interp_debug_trap(c);
 }
 
 void interp_step(struct cpu *c)

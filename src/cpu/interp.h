@@ -28,6 +28,9 @@ void interp_deliver(struct cpu *c);
 /* Delivers an external interrupt or NMI (2). Never raises. */
 void interp_interrupt(struct cpu *c, u8 vector);
 
+/* Delivers the #DB trap that c->dr6_pending asks for, at c->rip. Never raises. */
+void interp_debug_trap(struct cpu *c);
+
 /* One uncached instruction inside somebody's setjmp: breakpoints, TF, shadows included. */
 void interp_one(struct cpu *c);
 /* What the owner of c->jb does after a long jump arrived: delivers the exception, or lets an

@@ -52,6 +52,8 @@ static void icr_send(struct lapic *l, u32 dest)
 	if (ipi.shorthand == APIC_TO_SELF) {
 		if (vectored && (l->svr & APIC_SVR_ENABLE))
 			lapic_accept_irr(l, ipi.vector, false);
+		else if (ipi.mode == APIC_MODE_NMI) /* not in table 11-3, but KVM does it */
+			lapic_deliver(l, &ipi);
 		return;
 	}
 	l->ops->send_ipi(l->arg, &ipi);

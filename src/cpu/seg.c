@@ -274,7 +274,11 @@ void seg_drop_privileged(struct cpu *c)
 
 	for (unsigned i = 0; i < ARRAY_LEN(data); i++) {
 		struct cpu_segment *s = &c->s.seg[data[i]];
-		if (s->ar & AR_UNUSABLE || ar_is_conforming(s->ar) || ar_dpl(s->ar) >= c->cpl)
+		if (s->ar & AR_UNUSABLE) {
+			s->sel = 0; /* null with an RPL (SDM 2 RET, IRET) */
+			continue;
+		}
+		if (ar_is_conforming(s->ar) || ar_dpl(s->ar) >= c->cpl)
 			continue;
 		s->sel = 0;
 		s->ar = AR_UNUSABLE;

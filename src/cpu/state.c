@@ -51,6 +51,7 @@ static void state_restart(struct cpu_state *s, bool bsp)
 	__builtin_memset(s->dr, 0, sizeof(s->dr));
 	s->dr6 = DR6_INIT;
 	s->dr7 = DR7_INIT;
+	s->debugctl = 0;
 	s->activity = bsp ? CPU_RUNNING : CPU_WAIT_SIPI;
 	s->nmi_pending = s->nmi_blocked = s->init_pending = s->sipi_pending = false;
 	s->shadow = 0;

@@ -103,7 +103,7 @@ struct cpu_state {
 	u64 clock_ns;
 	u64 mtrr_def, mtrr_fix[11], mtrr_var[16];
 	u64 kvm_system_time, kvm_wall_clock;
-	u64 spec_ctrl;
+	u64 spec_ctrl, debugctl;
 	/* events */
 	u8 activity; /* enum cpu_activity */
 	u8 sipi_vector;

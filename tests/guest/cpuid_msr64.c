@@ -325,6 +325,12 @@ static void xcr0(void)
 		expect("AVX without XCR0.AVX", UD, 0, t_vaddps, NULL);
 		CHECK_EQ(try_value(t_xsetbv, 0, 7), NO_TRAP, "all three");
 		CHECK_EQ(cpuid(0xd, 0).b, 832, "CPUID D grows by the YMM halves");
+		if (has(0xd, 1, EAX, 1)) {
+			CHECK_EQ(cpuid(0xd, 1).b, 832, "the compacted size too");
+			CHECK_EQ(try_value(t_xsetbv, 0, 3), NO_TRAP, "x87 and SSE again");
+			CHECK_EQ(cpuid(0xd, 1).b, 576, "the compacted size follows XCR0");
+			CHECK_EQ(try_value(t_xsetbv, 0, 7), NO_TRAP, "all three");
+		}
 		expect("AVX with XCR0.AVX", NO_TRAP, 0, t_vaddps, NULL);
 		write_cr0(read_cr0() | CR0_TS);
 		expect("AVX with TS", NM, 0, t_vaddps, NULL);
@@ -462,10 +468,31 @@ static void unknown_msrs(void)
 #define APIC_ON (1u << 11)
 #define APIC_X2 (1u << 10)
 
+/* Which of the MSRs 800h..8ffh read, take 0, take all ones (SDM 3A table 10-6). */
+static void x2apic_registers(void)
+{
+	u64 reads[4] = {0}, zeros[4] = {0}, ones[4] = {0};
+
+	for (u32 i = 0; i < 256; i++) {
+		u64 bit = 1ull << (i & 63);
+
+		reads[i / 64] |= try_value(t_rdmsr, 0x800 + i, 0) == NO_TRAP ? bit : 0;
+		if (i != 0x30)
+			ones[i / 64] |= try_value(t_wrmsr, 0x800 + i, ~0ull) == NO_TRAP ? bit : 0;
+		zeros[i / 64] |= try_value(t_wrmsr, 0x800 + i, 0) == NO_TRAP ? bit : 0;
+	}
+	CHECK_EQ(reads[0], 0x43fd01ffffffa50cull, "those that read");
+	CHECK_EQ(zeros[0], 0xc1fd010000008900ull, "those that take 0");
+	CHECK_EQ(ones[0] | ones[1] | ones[2] | ones[3], 0, "none takes 64 ones");
+	CHECK_EQ(reads[1] | reads[2] | reads[3], 0, "nothing reads beyond 3fh");
+	CHECK_EQ(zeros[1] | zeros[2] | zeros[3], 0, "nor is written");
+}
+
 static void apic_modes(void)
 {
 	u64 base = rdmsr(MSR_APICBASE);
 	unsigned width = cpuid(0x80000008, 0).a & 255;
+	u64 cr8;
 
 	section("APIC_BASE and x2APIC (SDM 3A 10.4.3, 10.12)");
 	if (on_qemu()) {
@@ -481,6 +508,11 @@ static void apic_modes(void)
 		 "EXTD without EN: #GP");
 	wrmsr(MSR_APICBASE, base & ~(u64)APIC_ON);
 	CHECK(!has(1, 0, EDX, 9), "CPUID hides a disabled APIC");
+	CHECK(!has(0x80000001, 0, EDX, 9), "where AMD repeats it, too");
+	CHECK_EQ(*(volatile u32 *)0xfee00030, ~0u, "its page reads all ones");
+	*(volatile u32 *)0xfee00080 = 0x50;
+	asm volatile("mov %%cr8, %0" : "=r"(cr8));
+	CHECK_EQ(cr8, 0, "and takes no writes");
 	CHECK_EQ(try_value(t_wrmsr, MSR_APICBASE, base | APIC_X2), GP, "disabled to x2APIC: #GP");
 	wrmsr(MSR_APICBASE, base);
 	CHECK(has(1, 0, EDX, 9), "and shows it again");
@@ -491,6 +523,7 @@ static void apic_modes(void)
 	}
 	apic_enable();
 	wrmsr(MSR_APICBASE, base | APIC_X2);
+	CHECK_EQ(*(volatile u32 *)0xfee00030, ~0u, "no page in x2APIC mode");
 	CHECK_EQ(try_value(t_wrmsr, MSR_APICBASE, base), GP, "x2APIC to xAPIC: #GP");
 	CHECK_EQ(try_value(t_rdmsr, 0x80e, 0), GP, "no DFR: #GP");
 	CHECK_EQ(try_value(t_rdmsr, 0x831, 0), GP, "no ICR2: #GP");
@@ -512,6 +545,7 @@ static void apic_modes(void)
 	CHECK_EQ(try_value(t_wrmsr, 0x838, 1ull << 32), GP, "timer count over 32 bits: #GP");
 	CHECK_EQ(try_value(t_rdmsr, 0x83f, 0), GP, "self IPI is write-only: #GP");
 	CHECK_EQ(try_value(t_wrmsr, 0x83f, 0x100), GP, "self IPI, bit 8: #GP");
+	x2apic_registers();
 	wrmsr(MSR_APICBASE, base & ~(u64)APIC_ON);
 	CHECK_EQ(try_value(t_rdmsr, 0x802, 0), GP, "x2APIC registers while disabled: #GP");
 	wrmsr(MSR_APICBASE, base);

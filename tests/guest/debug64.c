@@ -59,6 +59,35 @@ static void single_step(void)
 	counting(false);
 }
 
+/* hook: as count_db, and asks for the next branch again */
+static bool count_block(struct frame *f)
+{
+	if (!count_db(f))
+		return false;
+	CHECK_EQ(rdmsr(0x1d9), 0, "#DB clears BTF");
+	wrmsr(0x1d9, 2);
+	return true;
+}
+
+static void single_block(void)
+{
+	section("branch trap flag (SDM 3B 17.4.3)");
+	if (on_qemu()) {
+		skip("DEBUGCTL.BTF", "QEMU has none");
+		return;
+	}
+	counting(true);
+	this_cpu()->hook = count_block;
+	wrmsr(0x1d9, 2);
+	asm volatile("xor %%eax, %%eax; mov $3, %%ecx; pushfq; orl $0x100, (%%rsp); popfq;"
+		     "nop; nop; 1: nop; loop 1b; nop; test %%eax, %%eax; jnz 2f; 2: jz 3f; nop; 3:"
+		     "pushfq; andl $~0x100, (%%rsp); popfq" ::
+			     : "rax", "rcx", "memory", "cc");
+	wrmsr(0x1d9, 0);
+	this_cpu()->hook = NULL;
+	CHECK_EQ(hits, 3, "one #DB for each branch that is taken");
+}
+
 static void t_step_int(void *arg)
 {
 	(void)arg;
@@ -91,6 +120,7 @@ static void io_breakpoints(void)
 
 static void breakpoints(void)
 {
+	static volatile u16 ss_word __attribute__((aligned(2)));
 	extern u8 bp_here[] asm("bp_here_label");
 
 	section("breakpoint registers (SDM 3B 17.2)");
@@ -132,6 +162,29 @@ static void breakpoints(void)
 	write_dr7(0x2 | 0x400 | 0x1ull << 16); /* 1 byte, write */
 	asm volatile("rep stosb" ::"D"(cell), "c"(8), "a"(7) : "memory");
 	CHECK_EQ(hits, 1, "a repeated string instruction over it");
+	write_dr7(0x400);
+	counting(false);
+
+	section("a data breakpoint held back by mov ss (SDM 3A 6.8.3)");
+	asm volatile("mov %%ss, %0" : "=m"(ss_word));
+	write_dr0((uword)&ss_word);
+	write_dr7(0x2 | 0x400 | 0x7ull << 16); /* 2 bytes, read or write */
+	counting(true);
+	asm volatile("mov %0, %%ss; nop; nop" ::"m"(ss_word));
+	CHECK_EQ(hits, 1, "comes after the next instruction");
+	CHECK_EQ(hit_dr6[0] & 0xf, 1, "DR6.B0");
+	if (on_qemu()) {
+		skip("mov ss; int1", "F1 is #UD");
+	} else {
+		extern u8 after_int1[] asm("after_int1_label");
+
+		counting(true);
+		asm volatile("mov %0, %%ss; .byte 0xf1; .globl after_int1_label;"
+			     "after_int1_label: nop" ::"m"(ss_word));
+		CHECK_EQ(hits, 1, "mov ss; int1: one #DB for both");
+		CHECK_EQ(hit_rip[0], (uword)after_int1, "behind int1");
+		CHECK_EQ(hit_dr6[0] & 0xf, 1, "DR6.B0");
+	}
 	write_dr7(0x400);
 	counting(false);
 
@@ -268,6 +321,7 @@ static void nmis(void)
 void suite(void)
 {
 	single_step();
+	single_block();
 	breakpoints();
 	qemu_differs("not checked");
 	expect("dr7: bit 32", GP, 0, t_dr7_high, NULL);

@@ -130,9 +130,43 @@ static void pae(void)
 	write_cr4(read_cr4() & ~CR4_PAE);
 }
 
+static void t_pg(void *arg)
+{
+	(void)arg;
+	write_cr0(read_cr0() | CR0_PG);
+}
+
+static void long_mode(void)
+{
+	u64 *pml4 = page_alloc(), *pdpt = page_alloc(), *dir = page_alloc();
+
+	section("entering long mode (SDM 3A 10.8.5)");
+	if (on_qemu()) {
+		skip("checks at CR0.PG", "QEMU has none and would be in long mode");
+		return;
+	}
+	for (u32 i = 0; i < 512; i++)
+		dir[i] = (u64)i << 21 | PTE_P | PTE_W | PTE_PS;
+	pdpt[0] = (u32)dir | PTE_P | PTE_W;
+	pml4[0] = (u32)pdpt | PTE_P | PTE_W;
+	write_cr3((u32)pml4);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_LME);
+	expect("without PAE: #GP(0)", GP, 0, t_pg, NULL);
+	write_cr4(read_cr4() | CR4_PAE);
+	gdt_set(SEL_FREE, (u32)&tss[0], 103, 0x81, 0);
+	asm volatile("ltr %0" ::"r"((u16)SEL_FREE));
+	expect("with a 16-bit TSS in TR: #GP(0)", GP, 0, t_pg, NULL);
+	CHECK_EQ(rdmsr(MSR_EFER) >> 10 & 1, 0, "LMA stays clear");
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) & ~(u64)EFER_LME);
+	write_cr4(read_cr4() & ~CR4_PAE);
+	gdt_set(SEL_TSS(0), (u32)&tss[0], offsetof(struct tss32, io) - 1, 0x89, 0);
+	asm volatile("ltr %0" ::"r"((u16)SEL_TSS(0)));
+}
+
 void suite(void)
 {
 	frame_a = page_alloc();
 	two_level();
 	pae();
+	long_mode();
 }

@@ -277,6 +277,59 @@ static void jmp_back(void)
 		asm volatile("ljmp $0x200, $0");
 }
 
+static void t_iret_nt(void *link)
+{
+	tss[0].link = (u32)link;
+	asm volatile("pushf; orl $0x4000, (%%esp); popf; pushf; push %%cs; push $0; iret" ::
+			     : "memory");
+}
+
+/* #DF on a stack that is none: only a task of its own can handle it. */
+asm(".text; df_task: mov 4(%esp), %eax; pop %eax; mov %eax, df_seen; mov tss, %eax;"
+    "mov other, %eax; mov %eax, df_seen + 4; movl $df_back, tss + 32; mov df_sp, %eax;"
+    "mov %eax, tss + 56; iret; jmp df_task; .bss; df_seen: .skip 8; df_sp: .skip 4; .text");
+extern u8 df_task[];
+extern volatile u32 df_seen[2];
+
+static void double_fault(void)
+{
+	task_prepare();
+	other.eip = (u32)df_task;
+	idt_gate(DF, 0, S0, 0x85, 0);
+	gdt_set(S1, 0, 0x0, 0x93, 4); /* a stack segment without room */
+	asm volatile(
+		"push %%ebp; push %%ebx; mov %%esp, df_sp; mov %%ss, %%ebx;"
+		"mov %0, %%ss; push $1; df_back: mov %%ebx, %%ss; pop %%ebx; pop %%ebp" ::"r"(S1)
+		: "eax", "ecx", "edx", "esi", "edi", "memory");
+	CHECK_EQ(df_seen[0], 0, "error code 0 on the task's stack");
+	CHECK_EQ(df_seen[1] & 0xffff, SEL_TSS(0), "the link names the broken task");
+	idt_default(DF);
+	asm volatile("clts");
+}
+
+/* Through a 16-bit gate the frame has words; so its caller must lie low in its segment. */
+asm(".text; from16: mov %esp, seen_gate + 8; int $0x50; from16_back: lret;"
+    "gate16: mov %esp, seen_gate; mov (%esp), %eax; mov %eax, seen_gate + 4; iretw");
+extern u8 gate16[], from16[], from16_back[];
+
+static void t_from16(void *arg)
+{
+	(void)arg;
+	asm volatile("lcall $0x88, $0" ::: "eax", "memory");
+}
+
+static void gates16(void)
+{
+	section("16-bit interrupt gates, IRET with 16-bit operands (SDM 3A 6.12)");
+	gdt_set(S0, (u32)gate16, 0xffff, 0x9b, 4);
+	gdt_set(S1, (u32)from16, 0xffff, 0x9b, 4);
+	idt_gate(0x50, 0, S0, 0x86, 0);
+	expect("there and back", NO_TRAP, 0, t_from16, NULL);
+	CHECK_EQ(seen_gate[0], seen_gate[2] - 6, "three words");
+	CHECK_EQ(seen_gate[1], S1 << 16 | (u32)(from16_back - from16), "IP and CS");
+	idt_default(0x50);
+}
+
 static void tasks(void)
 {
 	section("task switches (SDM 3A 7.3)");
@@ -314,6 +367,19 @@ static void tasks(void)
 	CHECK_EQ(task_runs, 2, "interrupt through a task gate");
 	idt_default(0x50);
 	asm volatile("clts");
+	section("IRET with NT (SDM 3A 7.4)");
+	gdt_set(S0, (u32)&other, 103, 0x89, 0);
+	expect("link to an available TSS: #TS(sel)", TS, S0, t_iret_nt, (void *)S0);
+	gdt_set(S0, (u32)&other, 103, 0x0b, 0);
+	expect("link to one not present: #NP(sel)", NP, S0, t_iret_nt, (void *)S0);
+	expect("link to a data segment: #TS(sel)", TS, SEL_DATA, t_iret_nt, (void *)SEL_DATA);
+	expect("link to null: #TS(0)", TS, 0, t_iret_nt, NULL);
+	expect("link into the LDT: #TS(sel)", TS, S0 | 4, t_iret_nt, (void *)(S0 | 4));
+	section("#DF through a task gate (SDM 3A 6.15)");
+	if (on_qemu())
+		skip("#DF by a stack without room", "QEMU has no segment limits");
+	else
+		double_fault();
 }
 
 void suite(void)
@@ -321,5 +387,6 @@ void suite(void)
 	limits();
 	loads();
 	gates();
+	gates16();
 	tasks();
 }

@@ -293,6 +293,7 @@ static void exception_enter(struct cpu *c, const struct cpu_exception *x)
 	if (x->vector == EXC_DB) {
 		c->s.dr6 = (c->s.dr6 & ~0xfull) | x->dr6;
 		c->s.dr7 &= ~(u64)DR7_GD;
+		c->s.debugctl &= ~(u64)DEBUGCTL_BTF;
 	}
 }
 
@@ -399,6 +400,8 @@ void interp_deliver(struct cpu *c)
 	}
 	c->repeated = false;
 	c->shadow = 0;
+	if (unlikely(c->s.activity == CPU_HALTED)) /* HLT under TF */
+		c->s.activity = CPU_RUNNING;
 }
 
 void interp_interrupt(struct cpu *c, u8 vector)
@@ -490,12 +493,19 @@ static void into(struct cpu *c, const struct insn *in)
 }
 const struct insn_body x_into = SAME(into);
 
-/* INT1: like a #DB from outside: no DPL check, nothing in DR6. */
+/* INT1: like a #DB from outside: no DPL check, nothing of its own in DR6. What MOV SS held back is
+ * part of this #DB: a second one would find its handler on the same IST stack. */
 static void int1(struct cpu *c, const struct insn *in)
 {
+	u64 held = c->dr6_pending;
+
+	c->dr6_pending = 0;
 	c->rip = cpu_next_rip(c, in);
 	far_interrupt(c, EXC_DB, false, false, 0, false);
+	if (held)
+		c->s.dr6 = (c->s.dr6 & ~0xfull) | held;
 	c->s.dr7 &= ~(u64)DR7_GD;
+	c->s.debugctl &= ~(u64)DEBUGCTL_BTF;
 	task_trap(c);
 }
 const struct insn_body x_int1 = SAME(int1);

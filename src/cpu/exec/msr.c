@@ -92,12 +92,13 @@ static int base_write(struct cpu *c, unsigned seg, u64 v)
 
 /* --- the two instructions --- */
 
-enum msr_rule { ANY, CANON, U32 };
+enum msr_rule { ANY, CANON, U32, DBGCTL };
 static bool rule_ok(enum msr_rule rule, u64 v)
 {
 	switch (rule) {
 	case CANON: return canonical(v);
 	case U32: return !(v >> 32);
+	case DBGCTL: return !(v & ~(u64)(DEBUGCTL_LBR | DEBUGCTL_BTF));
 	case ANY: break;
 	}
 	return true;

@@ -161,12 +161,13 @@ const struct insn_body x_str = SAME(str);
 /* Base of a system segment; 16-byte descriptors in long mode. */
 static u64 system_base(struct cpu *c, const struct desc *d)
 {
-	u64 base = desc_base(d->raw);
+	u64 base = desc_base(d->raw), high;
 
 	if (!(c->mode & MODE_LMA))
 		return base;
-	base |= desc_read_high(c, d, EXC_GP, 0) << 32;
-	if (!is_canonical(base))
+	high = desc_read_high(c, d, EXC_GP, 0);
+	base |= high << 32;
+	if (!is_canonical(base) || high >> 40 & 0x1f) /* the upper half's type must be 0 */
 		cpu_raise_err(c, EXC_GP, sel_error(d->sel, 0));
 	return base;
 }

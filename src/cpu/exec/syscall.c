@@ -8,6 +8,7 @@
  */
 #include "cpu/flags.h"
 #include "cpu/insn_forms.h"
+#include "cpu/interp.h"
 #include "cpu/seg.h"
 
 #include "cpu/exec/far.h"
@@ -36,6 +37,16 @@ static void load_flat(struct cpu *c, u32 cs, u32 ss, unsigned cpl, u32 bits)
 	cpu_update_mode(c);
 }
 
+/* TF counts as it is afterwards (APM 3 SYSCALL, SYSRET): masked by SFMASK, SYSCALL is not stepped;
+ * a SYSRET that sets it traps at its target, as if the system call had been one instruction. */
+static void step_after(struct cpu *c)
+{
+	if (unlikely(c->rflags & FL_TF))
+		c->dr6_pending |= DR6_BS;
+	if (unlikely(c->dr6_pending))
+		interp_debug_trap(c);
+}
+
 /* ---- SYSCALL ---- */
 
 static void syscall_legacy(struct cpu *c, u64 next)
@@ -45,13 +56,14 @@ static void syscall_legacy(struct cpu *c, u64 next)
 	c->r[R_RCX] = (u32)next;
 	c->rip = (u32)c->s.star;
 	c->rflags &= ~(u64)(FL_VM | FL_IF | FL_RF);
-	load_flat(c, sel & 0xfffc, (sel & 0xfffc) + 8, 0, AR_DB);
+	load_flat(c, sel & 0xfffc, sel + 8, 0, AR_DB);
+	step_after(c);
 }
 
 static void syscall_(struct cpu *c, const struct insn *in)
 {
 	u64 next = cpu_next_rip(c, in), flags;
-	u32 sel = (u32)(c->s.star >> 32) & 0xfffc;
+	u32 sel = (u32)(c->s.star >> 32);
 
 	if (unlikely(!(c->s.efer & EFER_SCE)))
 		cpu_ud(c);
@@ -70,7 +82,8 @@ static void syscall_(struct cpu *c, const struct insn *in)
 	flags = (flags & ~c->s.sfmask) | FL_R1;
 	fl_set_status(c, flags);
 	c->rflags = flags & ~(u64)FL_STATUS;
-	load_flat(c, sel, sel + 8, 0, AR_L);
+	load_flat(c, sel & 0xfffc, sel + 8, 0, AR_L);
+	step_after(c);
 }
 const struct insn_body x_syscall = SAME(syscall_);
 
@@ -85,6 +98,7 @@ static void sysret_legacy(struct cpu *c)
 	c->rip = (u32)c->r[R_RCX];
 	c->rflags |= FL_IF;
 	load_flat(c, (sel | 3), (sel + 8) | 3, 3, AR_DB);
+	step_after(c);
 }
 
 static void sysret(struct cpu *c, const struct insn *in)
@@ -109,6 +123,7 @@ static void sysret(struct cpu *c, const struct insn *in)
 	fl_set_status(c, flags);
 	c->rflags = flags & ~(u64)FL_STATUS;
 	load_flat(c, (wide ? sel + 16 : sel) | 3, (sel + 8) | 3, 3, wide ? AR_L : AR_DB);
+	step_after(c);
 }
 const struct insn_body x_sysret = SAME(sysret);
 

@@ -56,7 +56,8 @@ void cr0_write(struct cpu *c, u64 v)
 		cpu_gp0(c);
 	v = (v & known) | CR0_ET;
 	if (v & CR0_PG && !(old & CR0_PG) && efer & EFER_LME) {
-		if (!(c->s.cr4 & CR4_PAE) || c->s.seg[S_CS].ar & AR_L)
+		if (!(c->s.cr4 & CR4_PAE) || c->s.seg[S_CS].ar & AR_L ||
+		    !(c->s.seg[S_TR].ar & 8)) /* a 16-bit TSS (SDM 3A 10.8.5) */
 			cpu_gp0(c);
 		efer |= EFER_LMA;
 	}
@@ -236,7 +237,7 @@ static void op_mov_DR(struct cpu *c, const struct insn *in)
 	else if (n == 6)
 		c->s.dr6 = (v & 0xe00f) | DR6_INIT;
 	else
-		c->s.dr7 = (v & 0xffff2bffull) | DR7_INIT;
+		c->s.dr7 = (v & 0xffff23ffull) | DR7_INIT;
 	debug_update(c);
 	next(c, in);
 }
@@ -447,7 +448,7 @@ static void op_invpcid(struct cpu *c, const struct insn *in)
 {
 	u64 d[2], type = gpr_wide(c, in->reg);
 	mem_ld_bytes(c, mem_addr(c, in, 16, ACC_READ), d, 16);
-	if (type > 3 || (type != 2 && type != 3 && d[0] >> 12))
+	if (type > 3 || d[0] >> 12)
 		cpu_gp0(c);
 	if (type <= 1 && d[0] && !(c->s.cr4 & CR4_PCIDE))
 		cpu_gp0(c);
@@ -558,8 +559,8 @@ static void op_cpuid(struct cpu *c, const struct insn *in unused_arg)
 	struct cpuid_regs r = cpu_model_cpuid(c->model, leaf, sub);
 	if (leaf == 1 && c->s.cr4 & CR4_OSXSAVE)
 		r.ecx |= BIT(27);
-	if (leaf == 0xd && sub == 0)
-		r.ebx = c->s.xcr0 & 4 ? 832 : 576;
+	if (leaf == 0xd && (sub == 0 || (sub == 1 && r.ebx)))
+		r.ebx = c->s.xcr0 & 4 ? 832 : 576; /* no supervisor states */
 	c->ops->cpuid(c, leaf, sub, &r);
 	c->r[R_RAX] = r.eax;
 	c->r[R_RBX] = r.ebx;
@@ -611,3 +612,21 @@ static void op_wrmsr(struct cpu *c, const struct insn *in)
 	next(c, in);
 }
 BODY_ONE(wrmsr, op_wrmsr)
+
+/* --- VMCALL, VMMCALL: hypercalls of the KVM interface that CPUID shows; either one goes, whatever
+ * the vendor (Linux Documentation/virt/kvm/x86/hypercalls.rst). No optional one is offered. --- */
+
+#define KVM_HC_VAPIC_POLL_IRQ 1u
+#define KVM_EPERM	      (-1)
+#define KVM_ENOSYS	      (-1000)
+
+static void op_hypercall(struct cpu *c, const struct insn *in unused_arg)
+{
+	s64 r = KVM_ENOSYS;
+	if (c->cpl)
+		r = KVM_EPERM;
+	else if (gpr_wide(c, R_RAX) == KVM_HC_VAPIC_POLL_IRQ)
+		r = 0; /* coming here was the point */
+	reg_set(c, REG_OFF(R_RAX), c->mode & MODE_64 ? 8 : 4, (u64)r);
+}
+BODY_ONE(hypercall, op_hypercall)

@@ -260,6 +260,10 @@ static void glue_cpuid(struct cpu *c, u32 leaf, u32 subleaf unused_arg, struct c
 		if (!lapic_enabled(&v->lapic))
 			regs->edx &= ~BIT(9);
 		break;
+	case 0x80000001: /* AMD repeats leaf 1 there */
+		if (is_amd(c->model) && !lapic_enabled(&v->lapic))
+			regs->edx &= ~BIT(9);
+		break;
 	case 0xb: regs->edx = v->id; break;
 	case 0x8000001e:
 		if (is_amd(c->model)) {

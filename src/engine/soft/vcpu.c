@@ -31,6 +31,7 @@ static void take_init(struct vcpu *v)
 	struct cpu_state s;
 	cpu_save(c, &s);
 	cpu_state_init(&s, v->lapic.bsp);
+	s.gpr[R_RDX] = cpu_model_cpuid(c->model, 1, 0).eax;
 	lapic_init_reset(&v->lapic);
 	cpu_load(c, &s);
 }

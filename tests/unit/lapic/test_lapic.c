@@ -228,6 +228,34 @@ static void test_timer_periodic(void **state)
 	assert_int_equal(lapic_timer_deadline_ns(&r.l), LAPIC_NEVER);
 }
 
+/* The count goes on under the new mode; what has run out stays so (11.5.4). */
+static void test_timer_mode_change(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	start(&r, 0);
+	wr(&r, APIC_TIMER_DIV, 0xb);
+	wr(&r, APIC_LVT_TIMER, 0x10040); /* one-shot */
+	wr(&r, APIC_TIMER_INIT, 1000);
+	r.now += 600;
+	wr(&r, APIC_LVT_TIMER, 0x30040); /* periodic */
+	assert_int_equal(rd(&r, APIC_TIMER_INIT), 1000);
+	assert_int_equal(rd(&r, APIC_TIMER_CUR), 400);
+	r.now += 700;
+	assert_int_equal(rd(&r, APIC_TIMER_CUR), 700);
+	wr(&r, APIC_LVT_TIMER, 0x10040);
+	assert_int_equal(rd(&r, APIC_TIMER_CUR), 700);
+	r.now += 800;
+	assert_int_equal(rd(&r, APIC_TIMER_CUR), 0);
+	wr(&r, APIC_LVT_TIMER, 0x30040);
+	assert_int_equal(rd(&r, APIC_TIMER_CUR), 0);
+	r.now += 5000;
+	assert_int_equal(rd(&r, APIC_TIMER_CUR), 0);
+	wr(&r, APIC_LVT_TIMER, 0x50040); /* deadline: takes the count along */
+	assert_int_equal(rd(&r, APIC_TIMER_INIT), 0);
+}
+
 static void test_timer_tsc_deadline(void **state)
 {
 	struct rig r;
@@ -278,6 +306,9 @@ static void test_icr(void **state)
 	wr(&r, APIC_ICR_LO, 0x000440f0); /* self */
 	assert_int_equal(r.ipis, 3);
 	assert_int_equal(lapic_accept(&r.l), 0xf0);
+	wr(&r, APIC_ICR_LO, 0x00044400); /* NMI to self */
+	assert_int_equal(r.ipis, 3);
+	assert_int_equal(lapic_events_take(&r.l, LAPIC_EVENT_NMI), LAPIC_EVENT_NMI);
 	wr(&r, APIC_ICR_LO, 0x000c4400); /* NMI to all others */
 	assert_int_equal(r.ipi.shorthand, APIC_TO_OTHERS);
 	assert_int_equal(r.ipi.mode, APIC_MODE_NMI);
@@ -567,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_level_eoi),
 		cmocka_unit_test(test_timer_one_shot),
 		cmocka_unit_test(test_timer_periodic),
+		cmocka_unit_test(test_timer_mode_change),
 		cmocka_unit_test(test_timer_tsc_deadline),
 		cmocka_unit_test(test_icr),
 		cmocka_unit_test(test_errors),
