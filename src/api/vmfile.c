@@ -68,7 +68,7 @@ static const char *kind_what(enum option_kind kind)
 /* Puts "FILE:LINE: key: " before the sentence a setter left. */
 static int fail_at(const struct vmfile *file, const yaml_node_t *node, const char *key, int err)
 {
-	char sentence[400];
+	char sentence[FAIL_TEXT];
 
 	snprintf(sentence, sizeof(sentence), "%s", fail_text());
 	return FAIL(err, "%.200s:%u: %s: %s", file->path, node_line(node), key, sentence);
@@ -348,7 +348,7 @@ int vmfile_parse(struct vm_config *config, const char *path, const char *text, s
 
 int vmfile_load(struct vm_config *config, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct stat st;
 	size_t len = 0;
 	ssize_t got = 0;
@@ -364,7 +364,8 @@ int vmfile_load(struct vm_config *config, const char *path)
 		return FAIL(-EISDIR, "VM file '%.200s' is a folder; name a file", path);
 	}
 	text = malloc(VMFILE_MAX + 1);
-	if (!text) {
+	if (!text || config_note_source(config, path)) {
+		free(text);
 		close(fd);
 		return FAIL(-ENOMEM, "out of memory");
 	}

@@ -66,11 +66,6 @@ static int disk_file_measure(struct disk_file *file, const char *path)
 	if (!file->size)
 		return FAIL(-EINVAL, "disk: %s is empty; give it a size with: truncate -s 8G %s",
 			    path, path);
-	if (file->size % SECTOR)
-		return FAIL(-EINVAL,
-			    "disk: %s is %llu bytes, not a multiple of 512; round it up with: "
-			    "truncate -s %%512 %s",
-			    path, (unsigned long long)file->size, path);
 	return 0;
 }
 

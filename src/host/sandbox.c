@@ -206,7 +206,7 @@ static bool seccomp_here(void)
 
 static int fail_jail(int err, const char *layer)
 {
-	return FAIL(err < 0 && err > -4096 ? err : -EPERM,
+	return FAIL(-EPERM,
 		    "the jail cannot be built here: %s: %s; allow it to this process, or run with "
 		    "--no-jail",
 		    layer, strerror(-err));
