@@ -129,18 +129,18 @@ static void print_limits(const struct host_limits *limits)
 static void print_jail(const struct sandbox_report *jail)
 {
 	printf("jail\n");
-	printf("  %-10s %s\n", "seccomp",
-	       jail->seccomp ? "works"
-			     : "no: this kernel or container forbids it; machines need "
-			       "--no-jail");
+	if (jail->refusal[0]) {
+		printf("  %-10s no: %s\n", "all of it", jail->refusal);
+		return;
+	}
+	printf("  %-10s %s\n", "seccomp", jail->seccomp ? "works" : "no: a build for tests");
 	if (jail->landlock)
 		printf("  %-10s works, ABI %d\n", "landlock", jail->landlock_abi);
 	else
 		printf("  %-10s no: not in this kernel; the system-call list alone keeps paths "
 		       "away\n",
 		       "landlock");
-	printf("  %-10s %s\n", "privileges",
-	       jail->no_new_privs ? "can be given up" : "no: no_new_privs is missing");
+	printf("  %-10s can be given up\n", "privileges");
 }
 
 static void print_doctor(const struct doctor *doctor)
@@ -216,9 +216,9 @@ static json_t *json_doctor(const struct doctor *doctor)
 	json_object_set_new(root, "cpu_models", json_models(doctor));
 	json_object_set_new(root, "limits", json_limits(&doctor->limits));
 	json_object_set_new(root, "jail",
-			    json_pack("{s:b, s:i, s:b}", "seccomp", doctor->jail.seccomp,
+			    json_pack("{s:b, s:i, s:b, s:s}", "seccomp", doctor->jail.seccomp,
 				      "landlock_abi", doctor->jail.landlock_abi, "no_new_privs",
-				      doctor->jail.no_new_privs));
+				      doctor->jail.no_new_privs, "refusal", doctor->jail.refusal));
 	return root;
 }
 
