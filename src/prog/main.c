@@ -100,18 +100,23 @@ struct run_json {
 static int json_check(const struct run_json *json, const struct vm_config *config)
 {
 	const char *clash;
-	struct stat own, other;
+	struct stat own, console;
+	int none = -1;
 
 	if (fstat(fileno(json->stream), &own) || S_ISCHR(own.st_mode))
 		return 0;
 	clash = config_own_file(config, own.st_dev, own.st_ino);
-	if (!clash && config->console == CONFIG_CONSOLE_FILE &&
-	    !stat(config->console_path, &other) && other.st_dev == own.st_dev &&
-	    other.st_ino == own.st_ino)
-		clash = config->console_path;
+	if (config->console == CONFIG_CONSOLE_STDIO)
+		none = fstat(STDOUT_FILENO, &console);
+	else if (config->console == CONFIG_CONSOLE_FILE)
+		none = stat(config->console_path, &console);
+	if (!clash && !none && console.st_dev == own.st_dev && console.st_ino == own.st_ino)
+		clash = json->path;
 	if (!clash)
 		return 0;
-	return FAIL(-EINVAL, "--json: '%.200s' is also one of the machine's files; name another",
+	return FAIL(-EINVAL,
+		    "--json: '%.200s' is also one of the machine's files or its console; name "
+		    "another",
 		    clash);
 }
 
