@@ -20,6 +20,9 @@
 #include "host/fail.h"
 
 #define VMFILE_MAX (1u << 20)
+#define VMFILE_DEPTH                                                                               \
+	8 /* what we read is three deep; libyaml takes quadratic time over deep ones               \
+	   */
 
 /* --- types ------------------------------------------------------------------------------------ */
 
@@ -280,7 +283,7 @@ static int events_check(struct vmfile *file, const char *text, size_t len)
 {
 	yaml_parser_t parser;
 	yaml_event_t event;
-	unsigned documents = 0;
+	unsigned documents = 0, depth = 0;
 	bool end = false;
 	int err = 0;
 
@@ -305,6 +308,14 @@ static int events_check(struct vmfile *file, const char *text, size_t len)
 			odd = "tags";
 		else if (event.type == YAML_DOCUMENT_START_EVENT && documents++)
 			odd = "further documents";
+		if (event.type == YAML_MAPPING_START_EVENT ||
+		    event.type == YAML_SEQUENCE_START_EVENT)
+			depth++;
+		else if (event.type == YAML_MAPPING_END_EVENT ||
+			 event.type == YAML_SEQUENCE_END_EVENT)
+			depth--;
+		if (depth > VMFILE_DEPTH)
+			odd = "lists and mappings this deep";
 		if (odd)
 			err = FAIL(-EINVAL, "%.200s:%u: %s are not used in VM files", file->path,
 				   (unsigned)event.start_mark.line + 1, odd);
@@ -348,7 +359,9 @@ int vmfile_parse(struct vm_config *config, const char *path, const char *text, s
 
 int vmfile_load(struct vm_config *config, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* non-blocking only to open: a pipe without a writer is empty, one with a writer is waited
+	 * for */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	size_t len = 0;
 	ssize_t got = 0;
@@ -359,6 +372,7 @@ int vmfile_load(struct vm_config *config, const char *path)
 		err = -errno;
 		return FAIL(err, "VM file '%.200s': %s", path, strerror(-err));
 	}
+	fcntl(fd, F_SETFL, 0);
 	if (!fstat(fd, &st) && S_ISDIR(st.st_mode)) {
 		close(fd);
 		return FAIL(-EISDIR, "VM file '%.200s' is a folder; name a file", path);

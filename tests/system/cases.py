@@ -588,6 +588,35 @@ def disk_locks():
             other.wait()
 
 
+@case("full", 120)
+def disk_mounted():
+    """A device that the host has mounted is refused, and the other way round."""
+    need_root()
+    losetup, mkfs = tool("losetup"), tool("mkfs.ext4")
+    with scratch("mount") as d:
+        kernel = tiny.write(d + "/k", tiny.say("up\n"), tiny.stop())
+        with open(d + "/image", "wb") as f:
+            f.truncate(16 << 20)
+        subprocess.run([mkfs, "-q", d + "/image"], check=True)
+        os.mkdir(d + "/mnt")
+        out = subprocess.run([losetup, "-f", "--show", d + "/image"], stdout=subprocess.PIPE)
+        if out.returncode:
+            raise Skipped("no loop devices here")
+        device = out.stdout.decode().strip()
+        mount = ["mount", device, d + "/mnt"]
+        try:
+            subprocess.run(mount, check=True)
+            refused(["run", "--kernel", kernel, "--disk", device], 3, "mounted")
+            subprocess.run(["umount", d + "/mnt"], check=True)
+            with Vm("--kernel", kernel, "-m", "32M", "--disk", device, tty=False) as vm:
+                vm.expect("up", 20)
+                check(subprocess.run(mount, stderr=subprocess.DEVNULL).returncode,
+                      "the host mounts a guest's disk")
+        finally:
+            subprocess.run(["umount", "-q", d + "/mnt"])
+            subprocess.run([losetup, "-d", device])
+
+
 # --- what the guest's kernel says -----------------------------------------------------------------
 
 def allowed_warnings():
