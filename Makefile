@@ -12,7 +12,7 @@ MODE   ?= plain
 RUN    ?=
 export HOLM_BIN = $(abspath $(HOLM))
 
-.PHONY: all build run guests test test-full bench fuzz soak check format install clean help deps-%
+.PHONY: all build run guests test test-full bench fuzz soak check format install uninstall clean help deps-%
 
 all: deps-build build
 
@@ -87,8 +87,13 @@ format:
 
 install: all
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix $(PREFIX)
-	install -D -m 644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/holm/LICENSE
-	install -D -m 644 README.md $(DESTDIR)$(PREFIX)/share/doc/holm/README.md
+	install -D -m 644 LICENSE "$(DESTDIR)$(PREFIX)/share/doc/holm/LICENSE"
+	install -D -m 644 README.md "$(DESTDIR)$(PREFIX)/share/doc/holm/README.md"
+
+uninstall:
+	rm -f "$(DESTDIR)$(PREFIX)/bin/holm" "$(DESTDIR)$(PREFIX)/share/man/man1/holm.1" \
+		"$(DESTDIR)$(PREFIX)/share/man/man5/holm-vm.5"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/doc/holm"
 
 clean:
 	rm -rf build
@@ -104,6 +109,6 @@ help:
 	@echo "make soak             guests in a loop for HOURS=1"
 	@echo "make check            floors, headers, formatting"
 	@echo "make guests           build the guest images (cached in \$$HOLM_GUESTS or ~/.cache/holm/guests)"
-	@echo "make install          DESTDIR= PREFIX=/usr/local"
+	@echo "make install          DESTDIR= PREFIX=/usr/local; make uninstall takes it back"
 	@echo "make clean            remove build/ (guest images stay)"
 	@echo "PRESET=release|debug|asan|ubsan|tsan|clang|ci selects the build, JOBS=n the parallelism"

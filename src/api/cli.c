@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/vmfile.h"
 #include "host/fail.h"
@@ -47,9 +48,9 @@ static int cli_set_no_jail(struct cli *cli, const char *value unused_arg)
 
 static int cli_set_json(struct cli *cli, const char *value)
 {
-	cli->json = true;
 	if (value && !*value)
 		return FAIL(-EINVAL, "the file name is empty");
+	cli->json = true;
 	cli->json_path = value;
 	return 0;
 }
@@ -173,6 +174,8 @@ static int fail_unknown_flag(enum verb verb, const char *text, size_t len)
 		if (!(option_table[i].verbs & (1u << verb)))
 			continue;
 		distance = text_distance(text, len, option_table[i].flag);
+		if (len > 2 && !strncmp(text, option_table[i].flag, len))
+			distance = 0; /* only its beginning */
 		if (distance < least) {
 			least = distance;
 			best = option_table[i].flag;
@@ -288,7 +291,7 @@ static int args_read(struct cli *cli, struct cli_args *args)
 static int given_apply(struct cli *cli, const struct cli_given *given)
 {
 	const struct option_row *option = given->option;
-	char sentence[512];
+	char sentence[FAIL_TEXT];
 	int err;
 
 	if (option->set_cli)
@@ -312,6 +315,9 @@ static int given_apply_all(struct cli *cli, const struct cli_args *args)
 	for (size_t i = 0; i < args->count && !err; i++)
 		if (args->given[i].option->set_cli)
 			err = given_apply(cli, &args->given[i]);
+	if (!err && cli->json_path && cli->verb != VERB_RUN)
+		err = FAIL(-EINVAL, "--json: holm %s prints to stdout; give it without =FILE",
+			   verb_table[cli->verb].name);
 	if (err || cli->help || cli->verb != VERB_RUN)
 		return err;
 	if (cli->file && cli->operand)
@@ -322,6 +328,10 @@ static int given_apply_all(struct cli *cli, const struct cli_args *args)
 			return -EINVAL;
 		err = config_set_name(&cli->config, cli->operand, NULL);
 	}
+	if (path && access(path, F_OK) && errno == ENOENT)
+		err = FAIL(-ENOENT,
+			   "there is no machine '%.64s': write %.300s, or give a file by -f",
+			   cli->operand, path);
 	if (!err && (path || cli->file))
 		err = vmfile_load(&cli->config, path ? path : cli->file);
 	free(path);

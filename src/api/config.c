@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "api/size.h"
 #include "host/fail.h"
@@ -88,10 +89,10 @@ int config_open(struct vm_config *config)
 
 void config_close(struct vm_config *config)
 {
-	char **text[] = {&config->name,	       &config->machine, &config->cpu_model,
-			 &config->engine,      &config->kernel,	 &config->engine_options,
-			 &config->initrd,      &config->cmdline, &config->append,
-			 &config->console_path};
+	char **text[] = {&config->name,		&config->machine, &config->cpu_model,
+			 &config->engine,	&config->kernel,  &config->engine_options,
+			 &config->initrd,	&config->cmdline, &config->append,
+			 &config->console_path, &config->source};
 
 	for (size_t i = 0; i < ARRAY_LEN(text); i++)
 		free(*text[i]);
@@ -136,9 +137,9 @@ int config_set_memory(struct vm_config *config, const char *value, const char *d
 	u64 bytes = 0;
 	int err = size_parse(value, &bytes);
 
-	if (err)
+	if (err && err != -ERANGE)
 		return err;
-	if (bytes < CONFIG_MEMORY_MIN || bytes > CONFIG_MEMORY_MAX)
+	if (err || bytes < CONFIG_MEMORY_MIN || bytes > CONFIG_MEMORY_MAX)
 		return FAIL(-ERANGE, "'%.40s' is out of range; memory can be 16M to 506G", value);
 	if (bytes & 0xfffff)
 		return FAIL(-EINVAL, "'%.40s' is not whole MiB; write a multiple of 1M", value);
@@ -294,6 +295,11 @@ int config_set_console_device(struct vm_config *config, const char *value,
 	return 0;
 }
 
+int config_note_source(struct vm_config *config, const char *path)
+{
+	return text_set(&config->source, path);
+}
+
 /* --- the whole -------------------------------------------------------------------------------- */
 
 static const char *cmdline_base(const struct vm_config *config)
@@ -301,6 +307,26 @@ static const char *cmdline_base(const struct vm_config *config)
 	if (config->cmdline)
 		return config->cmdline;
 	return config->console_virtio ? "console=hvc0" : "console=ttyS0";
+}
+
+static bool path_is(const char *path, u64 dev, u64 ino)
+{
+	struct stat st;
+
+	return path && !stat(path, &st) && st.st_dev == dev && st.st_ino == ino;
+}
+
+const char *config_own_file(const struct vm_config *config, u64 dev, u64 ino)
+{
+	const char *const path[] = {config->source, config->kernel, config->initrd};
+
+	for (size_t i = 0; i < ARRAY_LEN(path); i++)
+		if (path_is(path[i], dev, ino))
+			return path[i];
+	for (unsigned i = 0; i < config->disks; i++)
+		if (path_is(config->disk[i].file, dev, ino))
+			return config->disk[i].file;
+	return NULL;
 }
 
 int config_check(const struct vm_config *config)

@@ -51,6 +51,7 @@ struct vm_config {
 	unsigned disks;
 	enum config_console_kind console;
 	char *console_path; /* for FILE and UNIX */
+	char *source;	    /* the VM file it was read from; NULL: none */
 	bool console_virtio;
 	bool no_reboot;
 	bool no_jail;
@@ -77,9 +78,16 @@ int config_set_console(struct vm_config *config, const char *value, const char *
 int config_set_console_device(struct vm_config *config, const char *value, const char *dir);
 int config_set_no_reboot(struct vm_config *config, const char *value, const char *dir);
 
+/* path: the VM file that is being read. -ENOMEM. */
+int config_note_source(struct vm_config *config, const char *path);
+
 /* A disk given in parts, as a VM file may. serial may be NULL. */
 int config_add_disk(struct vm_config *config, const char *file, bool readonly, const char *serial,
 		    const char *dir);
+
+/* The machine's own file (VM file, kernel, initrd, disk) that this is, NULL when none: an output
+ * file must not be one, since it is emptied. */
+const char *config_own_file(const struct vm_config *config, u64 dev, u64 ino);
 
 /* What only the whole shows: a kernel is named, the command line fits. -EINVAL with a sentence. */
 int config_check(const struct vm_config *config);

@@ -53,7 +53,7 @@ int size_parse(const char *text, u64 *out)
 
 	if (err == -ERANGE)
 		return FAIL(-ERANGE, "'%.40s' is too large a size", text);
-	if (err)
+	if (err || (!v && !*p))
 		return FAIL(-EINVAL, "'%.40s' is not a size; write 512M or 2G", text);
 	if (!*p)
 		return FAIL(-EINVAL, "'%.40s' has no unit; write %.20sM or %.20sG", text, text,
@@ -61,7 +61,9 @@ int size_parse(const char *text, u64 *out)
 	shift = unit_shift(p);
 	if (shift < 0)
 		return FAIL(-EINVAL,
-			    "'%.40s' is not a size; the units are K, M, G and T, as in 512M", text);
+			    "'%.40s' is not a size; write a whole number and K, M, G or T, as in "
+			    "512M",
+			    text);
 	if (v > (u64)INT64_MAX >> shift)
 		return FAIL(-ERANGE, "'%.40s' is too large a size", text);
 	*out = v << shift;
@@ -74,7 +76,7 @@ int count_parse(const char *text, u32 min, u32 max, u32 *out)
 	u64 v = 0;
 	int err = digits_parse(&p, &v);
 
-	if (err == -EINVAL || *p)
+	if (err == -EINVAL || p[strspn(p, "0123456789")])
 		return FAIL(-EINVAL, "'%.40s' is not a whole number; write %u to %u", text, min,
 			    max);
 	if (err || v < min || v > max)

@@ -20,6 +20,9 @@
 #include "host/fail.h"
 
 #define VMFILE_MAX (1u << 20)
+#define VMFILE_DEPTH                                                                               \
+	8 /* what we read is three deep; libyaml takes quadratic time over deep ones               \
+	   */
 
 /* --- types ------------------------------------------------------------------------------------ */
 
@@ -68,7 +71,7 @@ static const char *kind_what(enum option_kind kind)
 /* Puts "FILE:LINE: key: " before the sentence a setter left. */
 static int fail_at(const struct vmfile *file, const yaml_node_t *node, const char *key, int err)
 {
-	char sentence[400];
+	char sentence[FAIL_TEXT];
 
 	snprintf(sentence, sizeof(sentence), "%s", fail_text());
 	return FAIL(err, "%.200s:%u: %s: %s", file->path, node_line(node), key, sentence);
@@ -280,7 +283,7 @@ static int events_check(struct vmfile *file, const char *text, size_t len)
 {
 	yaml_parser_t parser;
 	yaml_event_t event;
-	unsigned documents = 0;
+	unsigned documents = 0, depth = 0;
 	bool end = false;
 	int err = 0;
 
@@ -305,6 +308,14 @@ static int events_check(struct vmfile *file, const char *text, size_t len)
 			odd = "tags";
 		else if (event.type == YAML_DOCUMENT_START_EVENT && documents++)
 			odd = "further documents";
+		if (event.type == YAML_MAPPING_START_EVENT ||
+		    event.type == YAML_SEQUENCE_START_EVENT)
+			depth++;
+		else if (event.type == YAML_MAPPING_END_EVENT ||
+			 event.type == YAML_SEQUENCE_END_EVENT)
+			depth--;
+		if (depth > VMFILE_DEPTH)
+			odd = "lists and mappings this deep";
 		if (odd)
 			err = FAIL(-EINVAL, "%.200s:%u: %s are not used in VM files", file->path,
 				   (unsigned)event.start_mark.line + 1, odd);
@@ -348,6 +359,8 @@ int vmfile_parse(struct vm_config *config, const char *path, const char *text, s
 
 int vmfile_load(struct vm_config *config, const char *path)
 {
+	/* non-blocking only to open: a pipe without a writer is empty, one with a writer is waited
+	 * for */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	size_t len = 0;
@@ -359,12 +372,14 @@ int vmfile_load(struct vm_config *config, const char *path)
 		err = -errno;
 		return FAIL(err, "VM file '%.200s': %s", path, strerror(-err));
 	}
+	fcntl(fd, F_SETFL, 0);
 	if (!fstat(fd, &st) && S_ISDIR(st.st_mode)) {
 		close(fd);
 		return FAIL(-EISDIR, "VM file '%.200s' is a folder; name a file", path);
 	}
 	text = malloc(VMFILE_MAX + 1);
-	if (!text) {
+	if (!text || config_note_source(config, path)) {
+		free(text);
 		close(fd);
 		return FAIL(-ENOMEM, "out of memory");
 	}

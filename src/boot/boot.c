@@ -259,7 +259,8 @@ int boot_open(const struct boot_config *cfg, struct boot **out)
 	if (!rc)
 		rc = payload_check(&boot->kernel, &boot->image);
 	if (!rc && cfg->initrd)
-		rc = payload_read(&boot->initrd, "initrd", cfg->initrd);
+		rc = payload_find(&boot->initrd, "initrd",
+				  cfg->initrd); /* may be huge: read late */
 	if (!rc)
 		rc = boot_check_cmdline(boot);
 	if (!rc)

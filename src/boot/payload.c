@@ -96,7 +96,7 @@ static int payload_load(struct payload_file *file)
 	return payload_fill(file);
 }
 
-int payload_read(struct payload_file *file, const char *what, const char *path)
+int payload_find(struct payload_file *file, const char *what, const char *path)
 {
 	int rc;
 
@@ -108,8 +108,16 @@ int payload_read(struct payload_file *file, const char *what, const char *path)
 	if (rc) {
 		file->size = 0;
 		close(file->fd);
-		return rc;
 	}
+	return rc;
+}
+
+int payload_read(struct payload_file *file, const char *what, const char *path)
+{
+	int rc = payload_find(file, what, path);
+
+	if (rc)
+		return rc;
 	rc = payload_load(file);
 	if (rc)
 		payload_release(file);

@@ -37,7 +37,9 @@ struct kernel_image {
 	struct linux_setup_header hdr; /* bzImage */
 };
 
-/* Reads a regular file whole; `what` is "kernel" or "initrd". The caller releases it. */
+/* Opens and measures a regular file; `what` is "kernel" or "initrd". The caller releases it. */
+int payload_find(struct payload_file *file, const char *what, const char *path);
+/* The same, and reads it. */
 int payload_read(struct payload_file *file, const char *what, const char *path);
 void payload_release(struct payload_file *file);
 /* Between starts: gives the bytes back, keeps the file open. */

@@ -140,24 +140,14 @@ static int pvh_check_header(const struct payload_file *file, struct elf64_ehdr *
 	return 0;
 }
 
-int pvh_check(const struct payload_file *file, struct kernel_image *out)
+static int pvh_check_segments(const struct payload_file *file, const struct elf64_ehdr *eh,
+			      struct kernel_image *out)
 {
-	struct elf64_ehdr eh = {0};
-	bool found = false;
-	int rc;
-
-	rc = pvh_check_header(file, &eh);
-	if (rc)
-		return rc;
-	out->kind = KERNEL_PVH;
-	out->low = ~0ull;
-	for (unsigned i = 0; i < eh.phnum; i++) {
+	for (unsigned i = 0; i < eh->phnum; i++) {
 		struct elf64_phdr ph;
 
-		if (!pvh_phdr(file, &eh, i, &ph))
+		if (!pvh_phdr(file, eh, i, &ph))
 			return pvh_cut_short(file);
-		if (ph.type == ELF_PT_NOTE && !found)
-			found = pvh_find_note(file, &ph, &out->entry);
 		if (ph.type != ELF_PT_LOAD || !ph.memsz)
 			continue;
 		if (ph.filesz > ph.memsz)
@@ -170,11 +160,36 @@ int pvh_check(const struct payload_file *file, struct kernel_image *out)
 		out->low = min_u64(out->low, ph.paddr);
 		out->high = max_u64(out->high, ph.paddr + ph.memsz);
 	}
+	return 0;
+}
+
+int pvh_check(const struct payload_file *file, struct kernel_image *out)
+{
+	struct elf64_ehdr eh = {0};
+	bool found = false;
+	int rc;
+
+	rc = pvh_check_header(file, &eh);
+	if (rc)
+		return rc;
+	out->kind = KERNEL_PVH;
+	out->low = ~0ull;
+	/* programs of the host are ELF files too: what makes a kernel is looked for first */
+	for (unsigned i = 0; i < eh.phnum && !found; i++) {
+		struct elf64_phdr ph;
+
+		if (!pvh_phdr(file, &eh, i, &ph))
+			return pvh_cut_short(file);
+		found = ph.type == ELF_PT_NOTE && pvh_find_note(file, &ph, &out->entry);
+	}
 	if (!found)
 		return FAIL(-ENOEXEC,
 			    "kernel: %s is an ELF file without a PVH entry (CONFIG_PVH); use the "
 			    "bzImage of this kernel",
 			    file->path);
+	rc = pvh_check_segments(file, &eh, out);
+	if (rc)
+		return rc;
 	if (out->entry < out->low || out->entry >= out->high)
 		return pvh_cut_short(file);
 	out->initrd_top = LAYOUT_HIGH_RAM;

@@ -30,11 +30,11 @@ static const struct disk_magic disk_magics[] = {
 	{"vhdx", 0, 8, "vhdxfile"}, {"vhd", 0, 8, "conectix"}, {"vdi", 64, 4, "\x7f\x10\xda\xbe"},
 };
 
-static const char *disk_probe(int fd)
+static const char *disk_probe(const struct disk_file *file)
 {
-	u8 head[512];
+	u8 head[512] = {0}, tail[8];
 
-	if (pread(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
+	if (pread(file->fd, head, sizeof(head), 0) < 0)
 		return NULL;
 	for (size_t i = 0; i < sizeof(disk_magics) / sizeof(disk_magics[0]); i++) {
 		const struct disk_magic *magic = &disk_magics[i];
@@ -42,6 +42,10 @@ static const char *disk_probe(int fd)
 		if (!memcmp(head + magic->offset, magic->bytes, magic->len))
 			return magic->name;
 	}
+	/* a VHD of fixed size is the disk with a footer behind it */
+	if (file->size > 512 && pread(file->fd, tail, 8, (off_t)file->size - 512) == 8 &&
+	    !memcmp(tail, "conectix", 8))
+		return "vhd";
 	return NULL;
 }
 
@@ -54,7 +58,7 @@ int disk_open(const struct disk_config *config, struct disk **out)
 	rc = disk_file_open(&file, config->path, config->read_only);
 	if (rc)
 		return rc;
-	format = disk_probe(file.fd);
+	format = disk_probe(&file);
 	if (format) {
 		disk_file_close(&file);
 		return FAIL(-ENOTSUP,

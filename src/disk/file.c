@@ -25,6 +25,11 @@ static int disk_file_refused(const char *path, bool read_only, int error)
 	case ENOENT:
 		return FAIL(-error, "disk: %s does not exist; create it with: truncate -s 8G %s",
 			    path, path);
+	case EBUSY:
+		return FAIL(-error,
+			    "disk: %s is mounted or otherwise in use on this host; unmount it, or "
+			    "add \",ro\"",
+			    path);
 	case EISDIR:
 		return FAIL(-error, "disk: %s is a directory; name the image file in it", path);
 	case EACCES:
@@ -66,12 +71,18 @@ static int disk_file_measure(struct disk_file *file, const char *path)
 	if (!file->size)
 		return FAIL(-EINVAL, "disk: %s is empty; give it a size with: truncate -s 8G %s",
 			    path, path);
-	if (file->size % SECTOR)
-		return FAIL(-EINVAL,
-			    "disk: %s is %llu bytes, not a multiple of 512; round it up with: "
-			    "truncate -s %%512 %s",
-			    path, (unsigned long long)file->size, path);
 	return 0;
+}
+
+/* A device is opened exclusively to be written: not one that this host has mounted, and the host
+ * will not mount it meanwhile. A file knows no such thing. */
+static int disk_file_flags(const char *path, bool read_only)
+{
+	struct stat st;
+
+	if (read_only)
+		return O_RDONLY;
+	return !stat(path, &st) && S_ISBLK(st.st_mode) ? O_RDWR | O_EXCL : O_RDWR;
 }
 
 int disk_file_open(struct disk_file *file, const char *path, bool read_only)
@@ -81,7 +92,7 @@ int disk_file_open(struct disk_file *file, const char *path, bool read_only)
 	memset(file, 0, sizeof(*file));
 	file->read_only = read_only;
 	/* Non-blocking, so that a FIFO given by mistake does not hold us. */
-	file->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	file->fd = open(path, disk_file_flags(path, read_only) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (file->fd < 0)
 		return disk_file_refused(path, read_only, errno);
 	rc = disk_file_measure(file, path);

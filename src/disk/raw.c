@@ -18,6 +18,7 @@
 #include "host/fail.h"
 #include "lib/bits.h"
 
+#define SECTOR	   512u
 #define ZERO_BYTES 65536u
 
 struct raw {
@@ -231,8 +232,14 @@ static const struct disk_ops raw_ops = {
 
 int disk_raw_open(const struct disk_config *config, const struct disk_file *file, struct disk **out)
 {
-	struct raw *raw = calloc(1, sizeof(*raw));
+	struct raw *raw;
 
+	if (file->size % SECTOR)
+		return FAIL(-EINVAL,
+			    "disk: %s is %llu bytes, not a multiple of 512; round it up with: "
+			    "truncate -s %%512 %s",
+			    config->path, (unsigned long long)file->size, config->path);
+	raw = calloc(1, sizeof(*raw));
 	if (!raw)
 		return FAIL(-ENOMEM, "disk: out of memory");
 	raw->zeroes = calloc(1, ZERO_BYTES);

@@ -72,6 +72,10 @@ struct engine_ops {
 	/* Bounded (under 100 ms), leaves nothing behind. Context: any. */
 	int (*probe)(struct engine_reason *reason);
 
+	/* Are these options (may be NULL) and this many vCPUs what it takes? -EINVAL. Context: any.
+	 */
+	int (*check)(const char *options, unsigned cpus);
+
 	int (*open)(const struct engine_config *config, struct engine **out);
 	void (*close)(struct engine *engine);
 

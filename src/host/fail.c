@@ -14,7 +14,7 @@
 #include "host/log.h"
 
 struct fail_slot {
-	char text[512];
+	char text[FAIL_TEXT];
 };
 
 /* One per thread by nature, the way errno is. */

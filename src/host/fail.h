@@ -16,6 +16,8 @@
 
 #include "lib/types.h"
 
+#define FAIL_TEXT 1024 /* bytes of a sentence; one that names two long paths fits */
+
 #define FAIL(code, ...) fail_set((code), __FILE__, __LINE__, __VA_ARGS__)
 #define ASSERT(cond, sentence)                                                                     \
 	((cond) ? (void)0 : fail_assert(#cond, (sentence), __FILE__, __LINE__))

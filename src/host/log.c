@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/fail.h"
+
 #define LOG_PER_SECOND 10u
 
 static u32 *log_level_cell(void)
@@ -42,7 +44,7 @@ static void log_clean(char *text, size_t len)
 
 static void log_write(const char *tag, const char *fmt, va_list ap)
 {
-	char line[700];
+	char line[FAIL_TEXT + 200]; /* a sentence whole, and what stands before it */
 	int head, body;
 	size_t len;
 

@@ -11,12 +11,14 @@
 #include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -195,18 +197,11 @@ static int filter_load(void)
 	return err;
 }
 
-static bool seccomp_here(void)
-{
-	u32 action = SECCOMP_RET_TRAP;
-
-	return !syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action);
-}
-
 /* --- the two steps ---------------------------------------------------------------------------- */
 
 static int fail_jail(int err, const char *layer)
 {
-	return FAIL(err < 0 && err > -4096 ? err : -EPERM,
+	return FAIL(-EPERM,
 		    "the jail cannot be built here: %s: %s; allow it to this process, or run with "
 		    "--no-jail",
 		    layer, strerror(-err));
@@ -248,14 +243,40 @@ int sandbox_seal(struct sandbox_report *report)
 	return 0;
 }
 
+noreturn_fn static void probe_child(int out)
+{
+	struct sandbox_report report;
+	int err = sandbox_drop(&report);
+
+	if (!err)
+		err = sandbox_seal(&report);
+	if (err)
+		snprintf(report.refusal, sizeof(report.refusal), "%s", fail_text());
+	_exit(write(out, &report, sizeof(report)) != (ssize_t)sizeof(report));
+}
+
 void sandbox_probe(struct sandbox_report *report)
 {
+	ssize_t got = -1;
+	pid_t child = -1;
+	int tell[2];
+
 	memset(report, 0, sizeof(*report));
-	report->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) >= 0;
-	report->no_caps = true; /* giving up what one has is always allowed */
-	report->bounding = prctl(PR_CAPBSET_READ, CAP_SETPCAP, 0, 0, 0) == 1 && !geteuid();
-	report->seccomp = seccomp_here();
-	report->limits = true;
-	report->landlock_abi = landlock_abi();
-	report->landlock = report->landlock_abi > 0;
+	if (!pipe2(tell, O_CLOEXEC)) {
+		child = fork();
+		if (!child)
+			probe_child(tell[1]);
+		close(tell[1]);
+		if (child > 0)
+			got = read(tell[0], report, sizeof(*report));
+		close(tell[0]);
+	}
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	if (got == (ssize_t)sizeof(*report))
+		return;
+	memset(report, 0, sizeof(*report));
+	snprintf(report->refusal, sizeof(report->refusal),
+		 "a child process that tries to build it %s",
+		 child < 0 ? "cannot be started" : "is killed");
 }

@@ -24,13 +24,15 @@ struct sandbox_report {
 	bool limits;
 	int landlock_abi; /* 0: the kernel has none */
 	bool landlock;
+	char refusal[160]; /* sandbox_probe: why the jail cannot be built, "" when it can */
 };
 
 /* 0 or -errno with a sentence; layers the kernel does not have are left out and reported. */
 int sandbox_drop(struct sandbox_report *report);
 int sandbox_seal(struct sandbox_report *report);
 
-/* What sandbox_drop and sandbox_seal would get here; changes nothing. Context: any. */
+/* What sandbox_drop and sandbox_seal get here: a child builds the jail and tells. Context: one
+ * thread. */
 void sandbox_probe(struct sandbox_report *report);
 
 /* Calls fn for every line of the list: for docs and `holm doctor -v`. allowed: 1 may, 0 refused. */

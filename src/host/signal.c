@@ -28,13 +28,19 @@
 
 int signal_open(int *fd)
 {
-	static const int watched[] = {SIGTERM, SIGINT, SIGHUP, SIGWINCH, SIGCONT};
-	static const int ignored[] = {SIGPIPE, SIGTTIN, SIGTTOU};
+	static const int watched[] = {SIGTERM, SIGWINCH, SIGCONT, SIGTSTP};
+	static const int polite[] = {SIGHUP, SIGINT, SIGQUIT};
+	static const int ignored[] = {SIGPIPE, SIGTTIN, SIGTTOU, SIGXFSZ};
+	struct sigaction before;
 	sigset_t set;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_LEN(watched); i++)
 		sigaddset(&set, watched[i]);
+	/* a blocked signal would reach the descriptor even where it is ignored */
+	for (size_t i = 0; i < ARRAY_LEN(polite); i++)
+		if (sigaction(polite[i], NULL, &before) || before.sa_handler != SIG_IGN)
+			sigaddset(&set, polite[i]);
 	for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
 		signal(ignored[i], SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
@@ -57,6 +63,17 @@ int signal_next(int fd)
 	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return 0;
 	return (int)info.ssi_signo;
+}
+
+void signal_suspend(void)
+{
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTSTP);
+	raise(SIGTSTP);
+	pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* stops here */
+	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 }
 
 /* --- what goes wrong -------------------------------------------------------------------------- */
@@ -103,11 +120,34 @@ static void signal_end(char *line, char *at)
 	_exit(SIGNAL_EXIT);
 }
 
+/* Not our doing: somebody sent it, or a limit on the process's CPU time. */
+static void signal_sent(int number, const siginfo_t *info)
+{
+	char line[256], *at = line;
+
+	at = put_text(at, "holm: the machine was ended by signal ");
+	at = put_number(at, (u64)number, 10);
+	if (number == SIGXCPU)
+		at = put_text(at, ": the limit on CPU time is used up (see ulimit -t)");
+	else if (info->si_code == SI_USER || info->si_code == SI_QUEUE) {
+		at = put_text(at, " from process ");
+		at = put_number(at, (u64)info->si_pid, 10);
+	}
+	signal_end(line, at);
+}
+
+static void signal_other(int number, siginfo_t *info, void *context unused_arg)
+{
+	signal_sent(number, info);
+}
+
 static void signal_crash(int number, siginfo_t *info, void *context)
 {
 	const ucontext_t *uc = context;
 	char line[256], *at = line;
 
+	if (info->si_code == SI_USER)
+		signal_sent(number, info);
 	if (number == SIGABRT) { /* whoever called abort has said why */
 		tty_restore();
 		_exit(SIGNAL_EXIT);
@@ -122,10 +162,12 @@ static void signal_crash(int number, siginfo_t *info, void *context)
 }
 
 /* SECCOMP_RET_TRAP: si_syscall is the number that was refused. */
-static void signal_jail(int number unused_arg, siginfo_t *info, void *context unused_arg)
+static void signal_jail(int number, siginfo_t *info, void *context unused_arg)
 {
 	char line[256], *at = line;
 
+	if (info->si_code == SI_USER)
+		signal_sent(number, info);
 	at = put_text(at, "holm: jail: system call ");
 	at = put_number(at, (u64)(u32)info->si_syscall, 10);
 	at = put_text(at, " is not on the VM process's list; the machine was ended");
@@ -144,6 +186,8 @@ void signal_mask_async(sigset_t *set)
 void signal_catch_crashes(void)
 {
 	static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	static const int others[] = {SIGTRAP, SIGUSR1, SIGUSR2, SIGALRM,   SIGVTALRM,
+				     SIGPROF, SIGIO,   SIGPWR,	SIGSTKFLT, SIGXCPU};
 	struct sigaction action;
 
 	memset(&action, 0, sizeof(action));
@@ -153,6 +197,11 @@ void signal_catch_crashes(void)
 	for (size_t i = 0; i < ARRAY_LEN(crashes); i++)
 		if (!SIGNAL_SANITIZED || crashes[i] == SIGABRT)
 			sigaction(crashes[i], &action, NULL);
+	action.sa_sigaction = signal_other;
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		sigaction(others[i], &action, NULL);
+	for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+		sigaction(number, &action, NULL);
 	action.sa_sigaction = signal_jail;
 	sigaction(SIGSYS, &action, NULL);
 }

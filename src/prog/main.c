@@ -67,11 +67,14 @@ static int do_version(const struct cli *cli)
 
 static int do_help(const struct cli *cli)
 {
+	int err;
+
 	for (unsigned verb = 0; cli->operand && verb < VERB_COUNT; verb++) {
 		if (strcmp(verb_table[verb].name, cli->operand))
 			continue;
 		help_write_verb(stdout, (enum verb)verb);
-		return EXIT_POWEROFF;
+		err = report_end();
+		return err ? say_error(err) : EXIT_POWEROFF;
 	}
 	if (cli->operand) {
 		FAIL(-EINVAL, "unknown verb '%.40s'; 'holm help' lists the known ones",
@@ -79,7 +82,8 @@ static int do_help(const struct cli *cli)
 		return say_error(-EINVAL);
 	}
 	help_write(stdout);
-	return EXIT_POWEROFF;
+	err = report_end();
+	return err ? say_error(err) : EXIT_POWEROFF;
 }
 
 /* --- run -------------------------------------------------------------------------------------- */
@@ -92,11 +96,34 @@ struct run_json {
 	bool created;
 };
 
+/* The file is emptied later: it must not be one that the machine or its console uses. */
+static int json_check(const struct run_json *json, const struct vm_config *config)
+{
+	const char *clash;
+	struct stat own, console;
+	int none = -1;
+
+	if (fstat(fileno(json->stream), &own) || S_ISCHR(own.st_mode))
+		return 0;
+	clash = config_own_file(config, own.st_dev, own.st_ino);
+	if (config->console == CONFIG_CONSOLE_STDIO)
+		none = fstat(STDOUT_FILENO, &console);
+	else if (config->console == CONFIG_CONSOLE_FILE)
+		none = stat(config->console_path, &console);
+	if (!clash && !none && console.st_dev == own.st_dev && console.st_ino == own.st_ino)
+		clash = json->path;
+	if (!clash)
+		return 0;
+	return FAIL(-EINVAL,
+		    "--json: '%.200s' is also one of the machine's files or its console; name "
+		    "another",
+		    clash);
+}
+
 static int json_open(struct run_json *json, const struct cli *cli)
 {
 	int fd;
 
-	memset(json, 0, sizeof(*json));
 	if (!cli->json)
 		return 0;
 	json->stream = stderr;
@@ -111,7 +138,7 @@ static int json_open(struct run_json *json, const struct cli *cli)
 	}
 	json->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (json->stream)
-		return 0;
+		return json_check(json, &cli->config);
 	return FAIL(-errno, "--json: cannot write '%.200s': %s", json->path, strerror(errno));
 }
 
@@ -127,19 +154,21 @@ static int json_empty(struct run_json *json)
 	return FAIL(-errno, "--json: cannot empty '%.200s': %s", json->path, strerror(errno));
 }
 
-static void json_close(struct run_json *json, const char *name, const struct vm_outcome *outcome,
-		       bool started)
+/* -EIO when the report is not where it was asked to be. */
+static int json_close(struct run_json *json, const char *name, const struct vm_outcome *outcome,
+		      bool started)
 {
+	int err = 0;
+
 	if (!json->stream)
-		return;
-	if (json->path && !started && json->created) {
+		return 0;
+	if (json->path && !started && json->created)
 		unlink(json->path);
-	} else if (!json->path || started) {
-		if (report_outcome(name, outcome, json->stream))
-			log_line(LOG_ERROR, "%s", fail_text());
-	}
+	else if (!json->path || started)
+		err = report_outcome(name, outcome, json->stream);
 	if (json->path)
 		fclose(json->stream);
+	return err;
 }
 
 /* The sentence a run ends with; nothing when the guest just powered off. */
@@ -147,19 +176,21 @@ static void say_outcome(const struct vm_outcome *outcome)
 {
 	if (outcome->error[0])
 		log_line(LOG_ERROR, "%s", outcome->error);
-	else if (outcome->code)
+	else
 		log_line(LOG_INFO, "ended: %s (code %d)", exit_name(outcome->code), outcome->code);
 }
 
-static int do_run(struct cli *cli)
+/* err: what cli_parse found; who asked for JSON gets that, too, as JSON. */
+static int do_run(struct cli *cli, int err)
 {
 	struct vm_outcome outcome;
-	struct run_json json;
+	struct run_json json = {.stream = cli->json && !cli->json_path ? stderr : NULL};
 	struct vm *vm = NULL;
 	bool started = false;
-	int err = json_open(&json, cli);
 
 	memset(&outcome, 0, sizeof(outcome));
+	if (!err)
+		err = json_open(&json, cli);
 	if (!err)
 		err = vm_open(&cli->config, &vm);
 	if (!err)
@@ -169,24 +200,30 @@ static int do_run(struct cli *cli)
 		vm_run(vm, &outcome);
 	} else {
 		outcome.code = vm_exit_code(err);
-		snprintf(outcome.error, sizeof(outcome.error), "%s", fail_text());
+		snprintf(outcome.error, sizeof(outcome.error), "%s",
+			 *fail_text() ? fail_text() : strerror(-err));
 	}
 	vm_close(vm);
 	say_outcome(&outcome);
-	json_close(&json, cli->config.name, &outcome, started);
-	return outcome.code;
+	if (!json_close(&json, cli->config.name, &outcome, started))
+		return outcome.code;
+	log_line(LOG_ERROR, "%s", fail_text());
+	return outcome.code ? outcome.code : EXIT_HOST;
 }
 
 /* --- main ------------------------------------------------------------------------------------- */
 
 static int do_verb(struct cli *cli)
 {
+	int err;
+
 	if (cli->help && cli->verb != VERB_HELP) {
 		help_write_verb(stdout, cli->verb);
-		return EXIT_POWEROFF;
+		err = report_end();
+		return err ? say_error(err) : EXIT_POWEROFF;
 	}
 	switch (cli->verb) {
-	case VERB_RUN: return do_run(cli);
+	case VERB_RUN: return do_run(cli, 0);
 	case VERB_DOCTOR: return do_doctor(cli);
 	case VERB_VERSION: return do_version(cli);
 	default: return do_help(cli);
@@ -202,7 +239,10 @@ int main(int argc, char **argv)
 	err = cli_parse(&cli, argc, argv);
 	if (cli.verbose)
 		log_set_level(cli.verbose > 1 ? LOG_DEBUG : LOG_INFO);
-	code = err ? say_error(err) : do_verb(&cli);
+	if (err && cli.verb == VERB_RUN)
+		code = do_run(&cli, err);
+	else
+		code = err ? say_error(err) : do_verb(&cli);
 	cli_close(&cli);
 	return code;
 }

@@ -28,9 +28,24 @@ static int json_write(json_t *root, FILE *out)
 	return err ? FAIL(-EIO, "cannot write the JSON output") : 0;
 }
 
-static int text_end(void)
+int report_end(void)
 {
 	return fflush(stdout) || ferror(stdout) ? FAIL(-EIO, "cannot write to stdout") : 0;
+}
+
+/* File names need not be UTF-8, which JSON must be. */
+static json_t *json_text(const char *text)
+{
+	json_t *string = json_string(text);
+	char ascii[FAIL_TEXT];
+
+	if (string)
+		return string;
+	snprintf(ascii, sizeof(ascii), "%s", text);
+	for (char *p = ascii; *p; p++)
+		if ((u8)*p >= 0x80)
+			*p = '?';
+	return json_string(ascii);
 }
 
 static json_t *json_number(u64 value)
@@ -49,7 +64,7 @@ int report_version(bool json)
 {
 	if (!json) {
 		printf("holm %s\n", HOLM_VERSION);
-		return text_end();
+		return report_end();
 	}
 	return json_write(json_pack("{s:s, s:s, s:s}", "program", "holm", "version", HOLM_VERSION,
 				    "machine", "holm-1"),
@@ -114,18 +129,18 @@ static void print_limits(const struct host_limits *limits)
 static void print_jail(const struct sandbox_report *jail)
 {
 	printf("jail\n");
-	printf("  %-10s %s\n", "seccomp",
-	       jail->seccomp ? "works"
-			     : "no: this kernel or container forbids it; machines need "
-			       "--no-jail");
+	if (jail->refusal[0]) {
+		printf("  %-10s no: %s\n", "all of it", jail->refusal);
+		return;
+	}
+	printf("  %-10s %s\n", "seccomp", jail->seccomp ? "works" : "no: a build for tests");
 	if (jail->landlock)
 		printf("  %-10s works, ABI %d\n", "landlock", jail->landlock_abi);
 	else
 		printf("  %-10s no: not in this kernel; the system-call list alone keeps paths "
 		       "away\n",
 		       "landlock");
-	printf("  %-10s %s\n", "privileges",
-	       jail->no_new_privs ? "can be given up" : "no: no_new_privs is missing");
+	printf("  %-10s can be given up\n", "privileges");
 }
 
 static void print_doctor(const struct doctor *doctor)
@@ -176,7 +191,7 @@ static json_t *json_limits(const struct host_limits *limits)
 	json_object_set_new(root, "memory_limit_bytes",
 			    limits->cgroup_memory ? json_number(limits->cgroup_memory)
 						  : json_null());
-	json_object_set_new(root, "memory_limit_file", json_string(limits->cgroup_memory_at));
+	json_object_set_new(root, "memory_limit_file", json_text(limits->cgroup_memory_at));
 	json_object_set_new(root, "cpus_online", json_number(limits->cpus_online));
 	json_object_set_new(root, "cpus_allowed", json_number(limits->cpus_allowed));
 	json_object_set_new(root, "cpus_limit",
@@ -201,9 +216,9 @@ static json_t *json_doctor(const struct doctor *doctor)
 	json_object_set_new(root, "cpu_models", json_models(doctor));
 	json_object_set_new(root, "limits", json_limits(&doctor->limits));
 	json_object_set_new(root, "jail",
-			    json_pack("{s:b, s:i, s:b}", "seccomp", doctor->jail.seccomp,
+			    json_pack("{s:b, s:i, s:b, s:s}", "seccomp", doctor->jail.seccomp,
 				      "landlock_abi", doctor->jail.landlock_abi, "no_new_privs",
-				      doctor->jail.no_new_privs));
+				      doctor->jail.no_new_privs, "refusal", doctor->jail.refusal));
 	return root;
 }
 
@@ -212,7 +227,7 @@ int report_doctor(const struct doctor *doctor, bool json)
 	if (json)
 		return json_write(json_doctor(doctor), stdout);
 	print_doctor(doctor);
-	return text_end();
+	return report_end();
 }
 
 /* --- a run's outcome -------------------------------------------------------------------------- */
@@ -226,7 +241,7 @@ static json_t *json_outcome(const char *name, const struct vm_outcome *outcome)
 	json_object_set_new(root, "exit", json_string(exit_name(outcome->code)));
 	json_object_set_new(root, "guest_code", json_number(outcome->guest_code));
 	json_object_set_new(root, "error",
-			    outcome->error[0] ? json_string(outcome->error) : json_null());
+			    outcome->error[0] ? json_text(outcome->error) : json_null());
 	json_object_set_new(root, "engine", json_string(outcome->engine));
 	json_object_set_new(root, "startup_seconds", json_real((double)outcome->startup_ns / 1e9));
 	json_object_set_new(root, "seconds", json_real((double)outcome->run_ns / 1e9));
@@ -249,9 +264,9 @@ static json_t *json_outcome(const char *name, const struct vm_outcome *outcome)
 int report_outcome(const char *name, const struct vm_outcome *outcome, FILE *stream)
 {
 	json_t *root = json_outcome(name, outcome);
-	int err = json_dumpf(root, stream, JSON_COMPACT) || fputc('\n', stream) == EOF ||
-		  fflush(stream);
+	int err = json_dumpf(root, stream, JSON_COMPACT | JSON_REAL_PRECISION(9)) ||
+		  fputc('\n', stream) == EOF || fflush(stream);
 
 	json_decref(root);
-	return err ? FAIL(-EIO, "cannot write the JSON output") : 0;
+	return err ? FAIL(-EIO, "--json: the output could not be written whole") : 0;
 }

@@ -13,6 +13,9 @@
 #include "vm/doctor.h"
 #include "vm/vm.h"
 
+/* Ends what was printed to stdout: -EIO when not all of it could be written. */
+int report_end(void);
+
 /* To stdout. 0 or -errno when stdout fails. */
 int report_doctor(const struct doctor *doctor, bool json);
 int report_version(bool json);

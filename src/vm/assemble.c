@@ -3,15 +3,17 @@
  * assemble: builds machine holm-1 out of its parts, in the order they need each other.
  *
  * Two halves, with the jail's first step between them: vm_open_files opens everything that has a
- * path, vm_open_machine the rest. Memory comes before both because nothing else says whether -m
- * can be.
+ * path, vm_open_machine the rest. Whatever the user can mend is found in the first half, before a
+ * file is made. Memory comes before the files because nothing else says whether -m can be.
  *
  * Entered by: vm.c. Owns every part in struct vm; vm_close_machine undoes whatever was done.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "api/size.h"
 #include "board/layout.h"
@@ -44,7 +46,7 @@ static int engine_choose(struct vm *vm)
 			return FAIL(-EINVAL, "'%.40s' is not an engine; 'holm doctor' lists them",
 				    name);
 		if (engine_usable(vm->ops, &reason))
-			return 0;
+			return vm->ops->check(vm->config->engine_options, vm->config->cpus);
 		return FAIL(-ENOTSUP, "engine %.40s cannot run here: %s%s%s", name, reason.sentence,
 			    reason.mend[0] ? "; " : "", reason.mend);
 	}
@@ -116,6 +118,38 @@ static int memory_open(struct vm *vm)
 
 /* --- files ------------------------------------------------------------------------------------ */
 
+static bool same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return !stat(a, &sa) && !stat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+/* Two mistakes that the disk's own sentence does not see: a word after a comma that is none of
+ * ours, and the same image given twice. */
+static int disk_explain(const struct vm_config *config, unsigned n, int err)
+{
+	const char *file = config->disk[n].file, *comma = strrchr(file, ',');
+	char name[PATH_MAX];
+
+	if (err == -ENOENT && comma) {
+		snprintf(name, sizeof(name), "%.*s", (int)(comma - file), file);
+		if (!access(name, F_OK))
+			return FAIL(
+				-ENOENT,
+				"disk: %.200s does not exist; what may follow %.200s is ,ro and "
+				",serial=S",
+				file, name);
+	}
+	for (unsigned i = 0; err == -EBUSY && i < n; i++)
+		if (same_file(config->disk[i].file, file))
+			return FAIL(
+				-EINVAL,
+				"disk: %.200s is given twice; only with ,ro at both may that be",
+				file);
+	return err;
+}
+
 static int disks_open(struct vm *vm)
 {
 	int err = 0;
@@ -125,52 +159,26 @@ static int disks_open(struct vm *vm)
 						   .read_only = vm->config->disk[i].readonly};
 
 		err = disk_open(&config, &vm->disk[i]);
+		if (err)
+			err = disk_explain(vm->config, i, err);
 	}
 	return err;
-}
-
-static bool console_takes(const struct vm *vm, const char *path)
-{
-	struct stat st;
-
-	return path && !stat(path, &st) && console_is_file(vm->console, st.st_dev, st.st_ino);
 }
 
 /* A console file is emptied at start: it must not be one of the machine's own. */
 static int console_check(const struct vm *vm)
 {
-	const struct vm_config *config = vm->config;
 	const char *clash = NULL;
+	u64 dev, ino;
 
-	if (console_takes(vm, config->kernel))
-		clash = config->kernel;
-	if (console_takes(vm, config->initrd))
-		clash = config->initrd;
-	for (unsigned i = 0; i < config->disks; i++)
-		if (console_takes(vm, config->disk[i].file))
-			clash = config->disk[i].file;
+	if (console_file(vm->console, &dev, &ino))
+		clash = config_own_file(vm->config, dev, ino);
 	if (clash)
 		return FAIL(-EINVAL,
 			    "console: '%.150s' is also one of the machine's files; name "
 			    "another file",
 			    clash);
 	return 0;
-}
-
-/* boot_open judges it exactly, but reads it first: a huge file should not be read to be refused. */
-static int initrd_check(const struct vm_config *config)
-{
-	char has[32], memory[32];
-	struct stat st;
-
-	if (!config->initrd || stat(config->initrd, &st) || !S_ISREG(st.st_mode) ||
-	    (u64)st.st_size < config->memory)
-		return 0;
-	return FAIL(-ENOSPC,
-		    "initrd: %.150s has %s but the machine has %s of memory; give it more "
-		    "with -m",
-		    config->initrd, size_text((u64)st.st_size, has, sizeof(has)),
-		    size_text(config->memory, memory, sizeof(memory)));
 }
 
 static int boot_files_open(struct vm *vm)
@@ -181,11 +189,7 @@ static int boot_files_open(struct vm *vm)
 					 .model = vm->config->cpu_model,
 					 .ram = vm->config->memory,
 					 .cpus = vm->config->cpus};
-	int err;
 
-	err = initrd_check(vm->config);
-	if (err)
-		return err;
 	config_cmdline(vm->config, vm->cmdline);
 	return boot_open(&boot, &vm->boot);
 }
@@ -194,6 +198,8 @@ int vm_open_files(struct vm *vm)
 {
 	int err = engine_choose(vm);
 
+	if (!err)
+		err = memory_open(vm);
 	if (!err)
 		err = clock_open(&vm->board.clock, vm->loop);
 	if (err)
@@ -341,9 +347,7 @@ int vm_open_machine(struct vm *vm)
 	board->cpus = vm->config->cpus;
 	board->request = life_request;
 	board->request_arg = vm;
-	err = memory_open(vm);
-	if (!err)
-		err = bus_open(&board->bus);
+	err = bus_open(&board->bus);
 	if (!err)
 		err = irq_open(&board->irq);
 	if (err)

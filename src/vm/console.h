@@ -8,7 +8,8 @@
  * the peer is gone they are dropped. On a Unix socket without a client the newest 64 KiB are kept
  * for the next one.
  *
- * Input is read by a reader thread, and only as fast as the device takes it.
+ * Input is read by a reader thread, and only as fast as the device takes it; from a terminal up to
+ * 1 MiB ahead, because a guest that takes nothing must not keep the escape key from being read.
  *
  * Context: open, start, close: loop thread. console_write: any. The rest as said.
  */
@@ -19,6 +20,7 @@
 #include "lib/types.h"
 
 #define CONSOLE_BUFFER 65536u
+#define CONSOLE_INPUT  (1u << 20) /* typed ahead of the guest, so that Ctrl-] is always read */
 
 struct console;
 
@@ -60,11 +62,13 @@ void console_drain(struct console *console);
 /* No more waiting for a slow peer: whoever blocks goes on, bytes are dropped. Any thread. */
 void console_abandon(struct console *console);
 
-/* After SIGCONT: raw mode again, read again. Loop thread. */
+/* After SIGCONT: raw mode again, read again. Any thread. */
 void console_foreground(struct console *console);
+/* SIGTSTP: the terminal gets its modes back, the process stops here until SIGCONT. Loop thread. */
+void console_suspend(struct console *console);
 /* The terminal's size; -ENOTTY when the target is none. Any thread. */
 int console_size(struct console *console, u16 *columns, u16 *rows);
-/* Is this open file the console's own (same device and inode)? */
-bool console_is_file(const struct console *console, u64 dev, u64 ino);
+/* True when the target is a file, and which. */
+bool console_file(const struct console *console, u64 *dev, u64 *ino);
 
 #endif

@@ -37,10 +37,11 @@ struct console {
 	bool writing; /* the writer uses out_fd without the lock */
 
 	/* input, the reader's */
-	u8 in[256];
+	u8 in[CONSOLE_INPUT]; /* untouched pages cost nothing */
 	size_t in_at, in_len;
-	bool escape; /* Ctrl-] was the last key */
-	bool paused; /* not our turn at the terminal; atomic */
+	bool escape;	 /* Ctrl-] was the last key */
+	bool paused;	 /* not our turn at the terminal */
+	bool look_again; /* the terminal may be ours again; atomic */
 
 	pthread_t reader, writer;
 	bool started;
@@ -49,6 +50,8 @@ struct console {
 void *console_writer(void *arg);
 void *console_reader(void *arg);
 
+/* Raw mode if it is our turn at the terminal. Reader thread, or before it is started. */
+void console_terminal(struct console *console);
 /* Lets go of the current client; returns when the writer has. Reader thread. */
 void console_client_drop(struct console *console);
 /* Takes a client's descriptor. Reader thread. */

@@ -13,11 +13,14 @@
 #include <unistd.h>
 
 #include "host/fail.h"
+#include "host/signal.h"
 #include "host/tty.h"
 #include "vm/console_impl.h"
 
 #define KEY_ESCAPE  0x1d /* Ctrl-] */
-#define IN_RETRY_MS 50	 /* should a device ever forget to say that it has room */
+#define IN_PIECE    256u
+#define IN_RETRY_MS 50	/* should a device ever forget to say that it has room */
+#define IN_TURN_MS  300 /* no signal tells a background job that `fg` made it the foreground's */
 
 /* --- own words, on stderr --------------------------------------------------------------------- */
 
@@ -53,13 +56,13 @@ static bool key_escaped(struct console *console, u8 key)
 	}
 }
 
-/* Takes Ctrl-] and what follows it out of in[0..len). */
-static size_t keys_filter(struct console *console, size_t len)
+/* Takes Ctrl-] and what follows it out of keys[0..len). */
+static size_t keys_filter(struct console *console, u8 *keys, size_t len)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		u8 key = console->in[i];
+		u8 key = keys[i];
 
 		if (console->escape) {
 			console->escape = false;
@@ -69,7 +72,7 @@ static size_t keys_filter(struct console *console, size_t len)
 			console->escape = true;
 			continue;
 		}
-		console->in[kept++] = key;
+		keys[kept++] = key;
 	}
 	return kept;
 }
@@ -85,6 +88,8 @@ static void input_push(struct console *console)
 	taken = console->events.input(console->events.arg, console->in + console->in_at,
 				      console->in_len - console->in_at);
 	console->in_at += taken;
+	if (console->in_at == console->in_len)
+		console->in_at = console->in_len = 0;
 }
 
 static void input_end(struct console *console)
@@ -92,20 +97,47 @@ static void input_end(struct console *console)
 	console->in_fd = -1; /* stdin stays open, a client is closed by who dropped it */
 }
 
+/* Only a terminal is read ahead of the guest: what else sends should feel the guest's pace. */
+static size_t input_room(const struct console *console)
+{
+	size_t pending = console->in_len - console->in_at;
+
+	if (console->terminal)
+		return sizeof(console->in) - pending;
+	return pending ? 0 : IN_PIECE;
+}
+
+/* Where the next bytes go; input_room is not 0. */
+static u8 *input_space(struct console *console, size_t *len)
+{
+	size_t pending = console->in_len - console->in_at;
+
+	if (sizeof(console->in) - console->in_len < IN_PIECE) {
+		memmove(console->in, console->in + console->in_at, pending);
+		console->in_at = 0;
+		console->in_len = pending;
+	}
+	*len = sizeof(console->in) - console->in_len;
+	if (*len > IN_PIECE)
+		*len = IN_PIECE;
+	return console->in + console->in_len;
+}
+
 static void input_read(struct console *console)
 {
-	ssize_t got = read(console->in_fd, console->in, sizeof(console->in));
+	size_t len;
+	u8 *space = input_space(console, &len);
+	ssize_t got = read(console->in_fd, space, len);
 
 	if (got > 0) {
-		console->in_at = 0;
-		console->in_len =
-			console->terminal ? keys_filter(console, (size_t)got) : (size_t)got;
+		console->in_len +=
+			console->terminal ? keys_filter(console, space, (size_t)got) : (size_t)got;
 		input_push(console);
 	} else if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
 		return;
 	} else if (got < 0 && errno == EIO && console->terminal &&
 		   !tty_is_foreground(console->in_fd)) {
-		__atomic_store_n(&console->paused, true, __ATOMIC_SEQ_CST);
+		console->paused = true;
 	} else {
 		input_end(console);
 	}
@@ -143,16 +175,21 @@ enum reader_slot { SLOT_WAKE, SLOT_IN, SLOT_CLIENT, SLOT_LISTEN, SLOT_COUNT };
 
 static void reader_watch(struct console *console, struct pollfd poll_fd[SLOT_COUNT])
 {
-	bool pending = console->in_at != console->in_len;
-	bool paused = __atomic_load_n(&console->paused, __ATOMIC_SEQ_CST);
+	bool reads = input_room(console) && !console->paused;
 
 	poll_fd[SLOT_WAKE] = (struct pollfd){.fd = console->wake_fd, .events = POLLIN};
-	poll_fd[SLOT_IN] =
-		(struct pollfd){.fd = pending || paused ? -1 : console->in_fd, .events = POLLIN};
+	poll_fd[SLOT_IN] = (struct pollfd){.fd = reads ? console->in_fd : -1, .events = POLLIN};
 	/* a client that only stopped sending is still listening: watch for its real end */
 	poll_fd[SLOT_CLIENT] =
 		(struct pollfd){.fd = console->listen_fd >= 0 ? console->out_fd : -1, .events = 0};
 	poll_fd[SLOT_LISTEN] = (struct pollfd){.fd = console->listen_fd, .events = POLLIN};
+}
+
+static int reader_patience(const struct console *console)
+{
+	if (console->in_at != console->in_len)
+		return IN_RETRY_MS;
+	return console->paused ? IN_TURN_MS : -1;
 }
 
 static bool reader_stops(struct console *console)
@@ -169,16 +206,17 @@ void *console_reader(void *arg)
 {
 	struct console *console = arg;
 	struct pollfd poll_fd[SLOT_COUNT];
-	bool pending;
 	u64 count;
 
 	while (!reader_stops(console)) {
-		pending = console->in_at != console->in_len;
 		reader_watch(console, poll_fd);
-		if (poll(poll_fd, SLOT_COUNT, pending ? IN_RETRY_MS : -1) < 0)
+		if (poll(poll_fd, SLOT_COUNT, reader_patience(console)) < 0)
 			continue;
 		if (poll_fd[SLOT_WAKE].revents && read(console->wake_fd, &count, sizeof(count)) < 0)
 			continue;
+		if (__atomic_exchange_n(&console->look_again, false, __ATOMIC_SEQ_CST) ||
+		    (console->paused && tty_is_foreground(console->in_fd)))
+			console_terminal(console);
 		input_push(console);
 		if (poll_fd[SLOT_IN].revents)
 			input_read(console);
@@ -198,13 +236,23 @@ void console_input_ready(struct console *console)
 		return; /* full: the reader is being woken anyway */
 }
 
+/* --- whose turn it is at the terminal --------------------------------------------------------- */
+
+void console_terminal(struct console *console)
+{
+	if (console->terminal)
+		console->paused = tty_raw(STDIN_FILENO) == -EAGAIN;
+}
+
 void console_foreground(struct console *console)
 {
-	int err;
-
-	if (!console->terminal)
-		return;
-	err = tty_raw(STDIN_FILENO);
-	__atomic_store_n(&console->paused, err == -EAGAIN, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&console->look_again, true, __ATOMIC_SEQ_CST);
 	console_input_ready(console);
+}
+
+void console_suspend(struct console *console)
+{
+	tty_restore();
+	signal_suspend();
+	console_foreground(console); /* also where the kernel found nobody who could resume us */
 }

@@ -153,6 +153,7 @@ int console_start(struct console *console, const struct console_events *events)
 	int err;
 
 	console->events = *events;
+	console_terminal(console);
 	if (console->kind == CONFIG_CONSOLE_FILE && !fstat(console->out_fd, &st) &&
 	    S_ISREG(st.st_mode) && ftruncate(console->out_fd, 0))
 		return FAIL(-errno, "console: cannot empty the file: %s", strerror(errno));
@@ -169,7 +170,6 @@ int console_start(struct console *console, const struct console_events *events)
 		return err;
 	}
 	console->started = true;
-	console_foreground(console);
 	return 0;
 }
 
@@ -218,10 +218,13 @@ int console_size(struct console *console, u16 *columns, u16 *rows)
 	return tty_size(STDIN_FILENO, columns, rows);
 }
 
-bool console_is_file(const struct console *console, u64 dev, u64 ino)
+bool console_file(const struct console *console, u64 *dev, u64 *ino)
 {
 	struct stat st;
 
-	return console->kind == CONFIG_CONSOLE_FILE && !fstat(console->out_fd, &st) &&
-	       S_ISREG(st.st_mode) && st.st_dev == dev && st.st_ino == ino;
+	if (console->kind != CONFIG_CONSOLE_FILE || fstat(console->out_fd, &st))
+		return false;
+	*dev = st.st_dev;
+	*ino = st.st_ino;
+	return true;
 }

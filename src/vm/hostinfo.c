@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 /* --- small files ------------------------------------------------------------------------------ */
@@ -45,10 +46,16 @@ static u64 meminfo_bytes(const char *text, const char *name)
 
 static void memory_read(struct host_limits *limits)
 {
+	struct sysinfo info;
 	char text[2048];
 
-	if (!text_read("/proc/meminfo", text, sizeof(text)))
+	if (!text_read("/proc/meminfo", text, sizeof(text))) { /* a container without /proc */
+		if (!sysinfo(&info)) {
+			limits->ram = (u64)info.totalram * info.mem_unit;
+			limits->ram_free = (u64)info.freeram * info.mem_unit;
+		}
 		return;
+	}
 	limits->ram = meminfo_bytes(text, "MemTotal:");
 	limits->ram_free = meminfo_bytes(text, "MemAvailable:");
 }
@@ -92,12 +99,12 @@ static void memory_limit(struct host_limits *limits, const char *file)
 	if (limits->cgroup_memory && limits->cgroup_memory <= bytes)
 		return;
 	limits->cgroup_memory = bytes;
-	snprintf(limits->cgroup_memory_at, sizeof(limits->cgroup_memory_at), "%.150s", file);
+	snprintf(limits->cgroup_memory_at, sizeof(limits->cgroup_memory_at), "%.510s", file);
 }
 
 static void cpu_limit(struct host_limits *limits, const char *folder, bool v2)
 {
-	char file[512], text[64];
+	char file[700], text[64];
 	double quota = 0, period = 0;
 
 	snprintf(file, sizeof(file), "%s/%s", folder, v2 ? "cpu.max" : "cpu.cfs_quota_us");
@@ -107,7 +114,7 @@ static void cpu_limit(struct host_limits *limits, const char *folder, bool v2)
 	if (v2) {
 		period = strchr(text, ' ') ? strtod(strchr(text, ' '), NULL) : 100000.0;
 	} else {
-		char path[600];
+		char path[700];
 
 		snprintf(path, sizeof(path), "%s/cpu.cfs_period_us", folder);
 		if (text_read(path, text, sizeof(text)))
@@ -116,14 +123,14 @@ static void cpu_limit(struct host_limits *limits, const char *folder, bool v2)
 	if (period <= 0 || (limits->cgroup_cpus > 0 && limits->cgroup_cpus <= quota / period))
 		return;
 	limits->cgroup_cpus = quota / period;
-	snprintf(limits->cgroup_cpus_at, sizeof(limits->cgroup_cpus_at), "%.150s", file);
+	snprintf(limits->cgroup_cpus_at, sizeof(limits->cgroup_cpus_at), "%.510s", file);
 }
 
 /* Every level from the process's group up to the mount; kind 'm' or 'c'. */
 static void cgroup_walk(struct host_limits *limits, const char *mount, const char *path, bool v2,
 			char kind)
 {
-	char folder[400], file[512];
+	char folder[640], file[700];
 	size_t base = strlen(mount);
 	char *slash;
 
@@ -145,7 +152,7 @@ static void cgroup_walk(struct host_limits *limits, const char *mount, const cha
 
 static void cgroups_read(struct host_limits *limits)
 {
-	char text[4096], path[300];
+	char text[4096], path[600];
 
 	if (!text_read("/proc/self/cgroup", text, sizeof(text)))
 		return;

@@ -16,10 +16,10 @@ struct host_limits {
 	u64 ram;			    /* bytes in the host */
 	u64 ram_free;			    /* MemAvailable */
 	u64 cgroup_memory;		    /* 0: no limit */
-	char cgroup_memory_at[160];	    /* the file that says so */
+	char cgroup_memory_at[512];	    /* the file that says so */
 	unsigned cpus_online, cpus_allowed; /* allowed: by affinity */
 	double cgroup_cpus;		    /* 0: no limit */
-	char cgroup_cpus_at[160];
+	char cgroup_cpus_at[512];
 	char thp[16];	      /* always, madvise, never, or "" */
 	int io_uring;	      /* 0: works; -errno: refused */
 	bool user_namespaces; /* this user may create one, as far as sysctls tell */

@@ -87,7 +87,10 @@ int janitor_start(struct janitor *janitor, const char *path)
 	}
 	child = fork();
 	if (child < 0) {
-		err = FAIL(-errno, "fork: %s", strerror(errno));
+		err = FAIL(-errno,
+			   "console: no process to remove the socket at the end: %s (see ulimit "
+			   "-u)",
+			   strerror(errno));
 		goto fail_done;
 	}
 	if (!child) {

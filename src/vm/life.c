@@ -260,10 +260,11 @@ static void life_status(struct vm *vm)
 	if (vm->ops->stats)
 		vm->ops->stats(vm->engine, &stats);
 	dprintf(STDERR_FILENO,
-		"\nholm: %s: running %llu s on engine %s, %u vCPUs, %llu million instructions, "
+		"\nholm: %s: running %llu s on engine %s, %u vCPU%s, %llu million instructions, "
 		"%llu resets\n",
 		vm->config->name, (unsigned long long)(ns / 1000000000ull), vm->ops->name,
-		vm->config->cpus, (unsigned long long)(stats.instructions / 1000000ull),
+		vm->config->cpus, vm->config->cpus == 1 ? "" : "s",
+		(unsigned long long)(stats.instructions / 1000000ull),
 		(unsigned long long)vm->life.resets);
 }
 
@@ -276,6 +277,8 @@ static void life_work(struct loop_call *call)
 		life_button(vm);
 	if (todo & TODO_STATUS)
 		life_status(vm);
+	if (todo & TODO_END)
+		life_finish(vm);
 }
 
 /* Ctrl-] and a key, on the console's thread. */
@@ -284,7 +287,7 @@ static void life_key(void *arg, char key)
 	struct vm *vm = arg;
 
 	switch (key) {
-	case 'q': life_ask(vm, ASK_END); break;
+	case 'q': life_todo(vm, TODO_END); break;
 	case 'r': life_ask(vm, ASK_RESET); break;
 	case 'p': life_todo(vm, TODO_BUTTON); break;
 	default: life_todo(vm, TODO_STATUS); break;
@@ -301,6 +304,8 @@ static void life_signals(struct loop_fd *src, u32 revents unused_arg)
 			port_resize(vm);
 		} else if (number == SIGCONT) {
 			console_foreground(vm->console);
+		} else if (number == SIGTSTP) {
+			console_suspend(vm->console);
 		} else if (vm->life.terms++ || vm->life.ending) {
 			life_finish(vm);
 		} else {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/size.h"
 #include "host/fail.h"
 #include "host/log.h"
 #include "host/signal.h"
@@ -32,6 +33,20 @@ static int jail_drop(struct vm *vm)
 static int jail_seal(struct vm *vm)
 {
 	return vm->config->no_jail ? 0 : sandbox_seal(&vm->jail);
+}
+
+static void start_tell(const struct vm *vm)
+{
+	const struct vm_config *config = vm->config;
+	char memory[32];
+
+	log_line(LOG_INFO,
+		 "%s: engine %s, CPU model %s, %u vCPU%s, %s of memory, %u disk%s; jail: "
+		 "seccomp %s, Landlock %s",
+		 config->name, vm->ops->name, config->cpu_model, config->cpus,
+		 config->cpus == 1 ? "" : "s", size_text(config->memory, memory, sizeof(memory)),
+		 config->disks, config->disks == 1 ? "" : "s", vm->jail.seccomp ? "yes" : "no",
+		 vm->jail.landlock ? "yes" : "no");
 }
 
 /* --- open, close ------------------------------------------------------------------------------ */
@@ -92,6 +107,7 @@ static int vm_start(struct vm *vm)
 		err = jail_seal(vm);
 	if (err)
 		return err;
+	start_tell(vm);
 	port_resize(vm);
 	vm->life.start_ns = host_now_ns();
 	vcpus_go(vm->vcpus);

@@ -14,15 +14,16 @@
 #define VM_VM_H
 
 #include "api/config.h"
+#include "host/fail.h"
 #include "lib/types.h"
 
 struct vm;
 
 /* How it ended, for people and for --json. */
 struct vm_outcome {
-	int code;	 /* enum exit_code, or EXIT_DEBUG_EXIT + n */
-	u32 guest_code;	 /* what the guest wrote: debug exit, pvpanic */
-	char error[256]; /* for EXIT_HOST and EXIT_CRASH: the sentence; else "" */
+	int code;	       /* enum exit_code, or EXIT_DEBUG_EXIT + n */
+	u32 guest_code;	       /* what the guest wrote: debug exit, pvpanic */
+	char error[FAIL_TEXT]; /* for EXIT_HOST and EXIT_CRASH: the sentence; else "" */
 	char engine[16];
 	u64 startup_ns; /* from vm_open to the first guest instruction */
 	u64 run_ns;	/* from then to the end */

@@ -37,13 +37,14 @@ enum life_ask {
 enum life_todo {
 	TODO_BUTTON = 1 << 0,
 	TODO_STATUS = 1 << 1,
+	TODO_END = 1 << 2,
 };
 
 struct life {
-	u32 asked;	 /* enum life_ask; atomic */
-	u32 todo;	 /* enum life_todo; atomic */
-	u32 guest_code;	 /* atomic; of the last request that had one */
-	char error[256]; /* error_lock */
+	u32 asked;	       /* enum life_ask; atomic */
+	u32 todo;	       /* enum life_todo; atomic */
+	u32 guest_code;	       /* atomic; of the last request that had one */
+	char error[FAIL_TEXT]; /* error_lock */
 	pthread_mutex_t error_lock;
 	struct loop_call stopped, work, drained;
 	struct loop_fd signals;

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import holmvm
+import tiny
 from holmvm import (BOOT, HOLM, PROMPT, SCALE, Failed, Skipped, Vm, check, debian_args, debian_run,
                     guest, mini, mini_args, mini_run, mini_shell, scratch)
 
@@ -175,7 +176,157 @@ def sigterm():
                       (phase, vm.code))
 
 
+@case("core", 120)
+def exit_codes():
+    """Each way to end, by guests of a few instructions."""
+    rows = (([tiny.say("hello"), tiny.poweroff()], (), 0, b"hello"),
+            ([tiny.reset()], ["--no-reboot"], 10, b""),
+            ([tiny.reset()], (), 12, b""),
+            ([tiny.triple_fault()], (), 12, b""),
+            ([tiny.panic()], (), 11, b""),
+            ([tiny.debug_exit(5)], (), 69, b""),
+            ([tiny.debug_exit(255)], (), 95, b""))
+    with scratch("tiny") as d:
+        for parts, flags, code, said in rows:
+            kernel = tiny.write(d + "/k", *parts)
+            out = subprocess.run([HOLM, "run", "--kernel", kernel, "-m", "32M", *flags],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, timeout=20 * SCALE)
+            check((out.returncode, out.stdout) == (code, said), "%s: %s, want %d" %
+                  (parts, out, code))
+            check(out.stderr.count(b"\n") == (code == 12), "on stderr: %r" % out.stderr)
+
+
 # --- console --------------------------------------------------------------------------------------
+
+def tiny_vm(folder, *parts, **kw):
+    vm = Vm("--kernel", tiny.write(folder + "/k", tiny.say("up\n"), *parts), "-m", "32M", **kw)
+    vm.expect("up", 20)
+    return vm
+
+
+@case("core", 120)
+def terminal_restored():
+    """On every way out; and whatever signal ends it, the code is a documented one."""
+    import termios
+    rows = [("", 4), ("TERM", 4), ("HUP", 4), ("QUIT", 4), ("INT", 4)]
+    rows += [(s, 3) for s in ("SEGV", "ABRT", "BUS", "TRAP", "SYS", "USR1", "ALRM", "XCPU", "RTMIN")]
+    if os.environ.get("HOLM_MODE", "plain") != "plain":  # crashes are the sanitizer's to report
+        rows = [r for r in rows if r[0] not in ("SEGV", "BUS", "TRAP")]
+    with scratch("tty") as d:
+        for name, code in rows:
+            with tiny_vm(d, tiny.stop()) as vm:
+                check(termios.tcgetattr(vm.slave) != vm.modes, "not in raw mode")
+                if not name:
+                    vm.send(b"x" * 3000)  # a guest that takes nothing
+                    time.sleep(0.3)
+                    vm.send(b"\x1dq")
+                else:
+                    for _ in range(1 if code == 3 else 2):
+                        vm.signal(getattr(signal, "SIG" + name))
+                        time.sleep(0.2)
+                check(vm.wait(10) == code, "%s: exit code %s" % (name or "Ctrl-] q", vm.code))
+                check(termios.tcgetattr(vm.slave) == vm.modes, "%s: modes not restored" % name)
+
+
+# A job-control shell in small: the job in its own group, in front; what it says goes to stdout.
+JOB_SHELL = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+print("job", job, flush=True)
+os.waitpid(job, os.WUNTRACED)
+print("stopped", flush=True)
+sys.exit(os.WEXITSTATUS(os.waitpid(job, 0)[1]))
+"""
+
+
+@case("core", 120)
+def terminal_jobs():
+    """SIGTSTP gives the terminal back, SIGCONT takes it; a background job gets it with `fg`."""
+    import termios
+    with scratch("jobs") as d:
+        with tiny_vm(d, tiny.echo(), wrap=["/usr/bin/python3", "-c", JOB_SHELL]) as vm:
+            job = int(re.search(rb"job (\d+)", vm.output).group(1))
+            os.kill(job, signal.SIGTSTP)
+            vm.expect("stopped", 10)
+            check(termios.tcgetattr(vm.slave) == vm.modes, "stopped in raw mode")
+            os.kill(job, signal.SIGCONT)
+            time.sleep(0.5)
+            vm.send("back")
+            vm.expect("back", 10)
+            vm.send(b"\x1dq")
+            check(vm.wait(10) == 4, "exit code %s" % vm.code)
+    with scratch("jobs") as d:
+        line = "%s run -m 32M --kernel %s &\n" % (HOLM, tiny.write(d + "/k", tiny.say("up\n"),
+                                                                  tiny.echo()))
+        with Vm(wrap=["sh", "-c", "exec bash --norc -i"]) as vm:
+            vm.send(line)
+            vm.expect(r"up\r\n", 20)
+            vm.send("fg\n")
+            time.sleep(1)
+            vm.send("typed")
+            vm.expect("typed", 10)
+            vm.send("\x1dq")
+            time.sleep(0.5)
+            vm.send("echo code-$?\n")
+            vm.expect(r"code-4\r\n", 10)
+
+
+@case("core", 120)
+def nohup_is_respected():
+    with scratch("nohup") as d:
+        kernel = tiny.write(d + "/k", tiny.say("up\n"), tiny.stop())
+        with Vm("--kernel", kernel, "-m", "32M", tty=False, wrap=["nohup"]) as vm:
+            vm.expect("up", 20)
+            for signum in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+                vm.signal(signum)
+                time.sleep(0.2)
+            check(vm.proc.poll() is None, "ended with %s" % vm.proc.poll())
+            vm.signal(signal.SIGTERM)
+            check(vm.wait(10) == 4, "exit code %s" % vm.code)
+
+
+@case("core", 120)
+def console_socket():
+    """One client at a time, reconnects, and the socket is gone even after SIGKILL."""
+    import socket
+    with scratch("sock") as d:
+        path = d + "/s"
+
+        def client():
+            out = socket.socket(socket.AF_UNIX)
+            out.settimeout(10)
+            out.connect(path)
+            return out
+
+        kernel = tiny.write(d + "/k", tiny.say("up\n"), tiny.echo())
+        with Vm("--kernel", kernel, "-m", "32M", "--console", "unix:" + path, tty=False) as vm:
+            while not os.path.exists(path):
+                time.sleep(0.05)
+            check(os.stat(path).st_mode & 0o777 == 0o600, "mode %o" % os.stat(path).st_mode)
+            first = client()
+            check(first.recv(3) == b"up\n", "what was said before the client came is lost")
+            second = client()
+            check(b"in use" in second.recv(100) and not second.recv(1), "a second client stays")
+            for turn in (b"a", b"\x1d", b"q"):
+                first.close()
+                time.sleep(0.2)
+                first = client()
+                first.send(turn)
+                check(first.recv(1) == turn, "no echo of %r" % turn)
+            vm.signal(signal.SIGKILL)
+            vm.wait(10)
+            for _ in range(50):
+                if not os.path.exists(path):
+                    break
+                time.sleep(0.1)
+            check(not os.path.exists(path), "the socket is still there")
 
 @case("core")
 def console_keys():
@@ -267,6 +418,9 @@ def bad_input():
         big = os.path.join(d, "big")
         with open(big, "wb") as f:
             f.truncate(900 << 20)
+        qcow = file("q", b"QFI\xfb" + bytes(196612))  # not a multiple of 512
+        new = os.path.join(d, "new")
+        yaml3 = file("vm3.yaml", ("kernel: %s\n" % kernel).encode())
         yaml = file("vm.yaml", b"kernel: [\n")
         yaml2 = file("vm2.yaml", ("kernel: %s\nnonsense: 3\n" % kernel).encode())
         for args, words in (
@@ -292,11 +446,77 @@ def bad_input():
                 (["run", "-f", yaml], "vm.yaml"),
                 (["run", "-f", yaml2], "nonsense"),
                 (["run", "-f", d + "/none.yaml"], "none"),
+                (["run", "--kernel", "/bin/ls"], "PVH"),
+                (["run", "--kernel", kernel, "--initrd", big, "-m", "950M"], "initrd"),
+                (["run", "--kernel", kernel, "--disk", disk + ",rw"], "may follow"),
+                (["run", "--kernel", kernel, "--disk", disk, "--disk", disk], "twice"),
+                (["run", "--kernel", kernel, "--disk", qcow], "qcow2"),
+                (["run", "--kernel", kernel, "--engine", "soft,fast"], "fast"),
+                (["run", "--kernel", kernel, "--disk", disk, "--console", disk], "console"),
+                (["run", "--kernel", kernel, "--disk", disk, "--json=" + disk], "json"),
+                (["run", "--kernel", kernel, "--console", new, "--json=" + new], "json"),
+                (["run", "--kernel", kernel, "--console", new, "--engine", "soft,x"], "soft"),
+                (["run", "--kernel", kernel, "--json=" + new, "--disk", d + "/none"], "none"),
+                (["run", "-f", yaml3, "--console", yaml3], "vm3"),
+                (["run", "-f", yaml3, "--json=" + yaml3], "vm3"),
                 (["walk"], "walk")):
-            refused(args, 2, words, files=[disk])
+            refused(args, 2, words, files=[disk, yaml3])
+            check(not os.path.exists(new), "%s: left a file behind" % args)
         os.chmod(disk, 0o444)
         if os.getuid():
             refused(["run", "--kernel", kernel, "--disk", disk], 3, "disk")
+
+
+@case("core", 120)
+def limits_are_named():
+    """-m above the control group's limit, at whatever depth, and what doctor says of the host."""
+    need_root()
+    with scratch("limits") as d:
+        kernel = tiny.write(d + "/k", tiny.poweroff())
+        group = "/a.slice/" + "b" * 200 + "/c"
+        os.makedirs(d + "/fs" + group)
+        for path, text in (("/fs/a.slice/memory.max", "1073741824"), ("/group", "0::" + group),
+                           ("/fs" + group + "/memory.max", "268435456")):
+            with open(d + path, "w") as f:
+                f.write(text + "\n")
+        inside = "mount --bind %s/fs /sys/fs/cgroup && mount --bind %s/group /proc/$$/cgroup &&" \
+            ' exec "$@"' % (d, d)
+
+        def run(*argv, setup=inside):
+            return subprocess.run(["unshare", "-m", "sh", "-c", setup, "sh", HOLM, *argv],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=30 * SCALE)
+
+        for size, words in (("512M", ["256 MiB", group + "/memory.max"]), ("256M", [])):
+            out = run("run", "--kernel", kernel, "-m", size)
+            text = out.stderr.decode()
+            check(out.returncode == 0 and text.count("\n") == len(words) // 2, "%s: %s" %
+                  (size, out))
+            check(all(w in text for w in words), "%s: %r does not name %s" % (size, text, words))
+        said = json.loads(run("doctor", "--json").stdout)["limits"]
+        check(said["memory_limit_bytes"] == 256 << 20, said)
+        out = run("doctor", "--json", setup='umount -l /proc; exec "$@"')
+        check(json.loads(out.stdout)["limits"]["memory_bytes"] > 1 << 28, "no memory without /proc")
+
+
+@case("core", 120)
+def doctor_denied():
+    """doctor says what a run would meet."""
+    deny = os.path.join(holmvm.BUILD, "tests/system/deny")
+    with scratch("doctor") as d:
+        os.chmod(d, 0o755)
+        for f in (HOLM, deny):
+            shutil.copy(f, d)
+        out = subprocess.run([d + "/deny", "65534", d + "/holm", "doctor", "--json"],
+                             stdout=subprocess.PIPE, timeout=30 * SCALE)
+        said = json.loads(out.stdout)
+        check(said["limits"]["io_uring"] is False, "io_uring: %s" % said["limits"])
+        check(said["jail"]["refusal"] == "", "jail: %s" % said["jail"])
+    for verb in (["help"], ["version"], ["doctor"], ["run", "--help"], ["version", "--json"]):
+        with open("/dev/full", "wb") as full:
+            out = subprocess.run([HOLM, *verb], stdout=full, stderr=subprocess.PIPE)
+        check(out.returncode == 3 and b"stdout" in out.stderr + b"stdout" * ("--json" in verb),
+              "%s on a full disk: %s" % (verb, out))
 
 
 # --- disks ----------------------------------------------------------------------------------------
@@ -390,6 +610,35 @@ def disk_locks():
         finally:
             other.stdin.close()
             other.wait()
+
+
+@case("full", 120)
+def disk_mounted():
+    """A device that the host has mounted is refused, and the other way round."""
+    need_root()
+    losetup, mkfs = tool("losetup"), tool("mkfs.ext4")
+    with scratch("mount") as d:
+        kernel = tiny.write(d + "/k", tiny.say("up\n"), tiny.stop())
+        with open(d + "/image", "wb") as f:
+            f.truncate(16 << 20)
+        subprocess.run([mkfs, "-q", d + "/image"], check=True)
+        os.mkdir(d + "/mnt")
+        out = subprocess.run([losetup, "-f", "--show", d + "/image"], stdout=subprocess.PIPE)
+        if out.returncode:
+            raise Skipped("no loop devices here")
+        device = out.stdout.decode().strip()
+        mount = ["mount", device, d + "/mnt"]
+        try:
+            subprocess.run(mount, check=True)
+            refused(["run", "--kernel", kernel, "--disk", device], 3, "mounted")
+            subprocess.run(["umount", d + "/mnt"], check=True)
+            with Vm("--kernel", kernel, "-m", "32M", "--disk", device, tty=False) as vm:
+                vm.expect("up", 20)
+                check(subprocess.run(mount, stderr=subprocess.DEVNULL).returncode,
+                      "the host mounts a guest's disk")
+        finally:
+            subprocess.run(["umount", "-q", d + "/mnt"])
+            subprocess.run([losetup, "-d", device])
 
 
 # --- what the guest's kernel says -----------------------------------------------------------------

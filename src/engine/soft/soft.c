@@ -104,17 +104,24 @@ static void soft_close(struct engine *e)
 	free(e);
 }
 
+static int soft_check(const char *options, unsigned cpus)
+{
+	if (!cpus || cpus > SOFT_CPUS_MAX)
+		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", cpus,
+			    SOFT_CPUS_MAX);
+	if (options && options[0])
+		return FAIL(-EINVAL, "engine soft: unknown option '%.40s'; it has none", options);
+	return 0;
+}
+
 static int soft_open(const struct engine_config *config, struct engine **out)
 {
 	struct engine *e;
 	cpu_set_t set;
-	int err;
-	if (!config->cpus || config->cpus > SOFT_CPUS_MAX)
-		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", config->cpus,
-			    SOFT_CPUS_MAX);
-	if (config->options && config->options[0])
-		return FAIL(-EINVAL, "engine soft: unknown option \"%s\", it has none",
-			    config->options);
+	int err = soft_check(config->options, config->cpus);
+
+	if (err)
+		return err;
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return FAIL(-ENOMEM, "out of memory");
@@ -248,6 +255,7 @@ static void soft_stats(struct engine *e, struct engine_stats *stats)
 const struct engine_ops engine_soft_ops = {
 	.name = "soft",
 	.probe = soft_probe,
+	.check = soft_check,
 	.open = soft_open,
 	.close = soft_close,
 	.ram_changed = soft_ram_changed,

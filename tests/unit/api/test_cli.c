@@ -2,6 +2,7 @@
 /*
  * The command line: what flags mean, that they win over the VM file, and what bad ones get.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,6 +96,7 @@ static const struct {
 	{"rum", "unknown verb 'rum'"},
 	{"run", "no kernel is named; give --kernel FILE"},
 	{"run --kernle k", "unknown flag --kernle; did you mean --kernel?"},
+	{"run --mem 1G", "unknown flag --mem; did you mean --memory?"},
 	{"run --zzzzzzzz", "unknown flag --zzzzzzzz; 'holm run --help' lists"},
 	{"run -x", "unknown flag -x; 'holm run --help' lists"},
 	{"run --kernel", "--kernel needs a value: FILE"},
@@ -102,6 +104,10 @@ static const struct {
 	{"run --no-reboot=yes --kernel k", "--no-reboot takes no value"},
 	{"run --kernel k -m 512", "-m: '512' has no unit; write 512M or 512G"},
 	{"run --kernel k -m 1K", "-m: '1K' is out of range"},
+	{"run --kernel k -m 0", "-m: '0' is not a size; write 512M"},
+	{"run --kernel k -m 1.5G", "-m: '1.5G' is not a size; write a whole number and K, M"},
+	{"run --kernel k -m 99999999999999999999G", "is out of range; memory can be 16M to"},
+	{"run --kernel k -c 99999999999999999999", "is out of range; it can be 1 to 64"},
 	{"run --kernel k -c 0", "-c: '0' is out of range; it can be 1 to 64"},
 	{"run --kernel k -c many", "-c: 'many' is not a whole number"},
 	{"run --kernel k --cpus=-1", "--cpus: '-1' is not a whole number"},
@@ -115,6 +121,7 @@ static const struct {
 	{"run ../x", "'../x' is not a machine's name; give a file by -f ../x"},
 	{"run a -f b", "both NAME 'a' and -f are given"},
 	{"run -f /nowhere/x.yaml", "VM file '/nowhere/x.yaml': No such file or directory"},
+	{"doctor --json=x", "--json: holm doctor prints to stdout; give it without =FILE"},
 	{"doctor x", "'x': holm doctor takes no operand"},
 	{"doctor --kernel k", "unknown flag --kernel"},
 	{"version -c 1", "unknown flag -c"},
@@ -164,6 +171,10 @@ static void test_name(void **state)
 	assert_string_equal(cli.config.kernel, text);
 	cli_close(&cli);
 	unlink(path);
+	snprintf(text, sizeof(text), "run web");
+	assert_int_equal(parse(&cli, text), -ENOENT);
+	assert_non_null(strstr(fail_text(), "there is no machine 'web': write /tmp/holm-test-"));
+	cli_close(&cli);
 	snprintf(path, sizeof(path), "%s/holm", dir);
 	rmdir(path);
 	rmdir(dir);

@@ -192,6 +192,7 @@ static const struct {
 	{"kernel: a\n---\nkernel: b\n", "v.yaml:2: further documents are not used"},
 	{"kernel: &x a\n", "v.yaml:1: anchors and aliases are not used"},
 	{"kernel: a\ninitrd: *x\n", "anchors and aliases are not used"},
+	{"[[[[[[[[[[\n", "v.yaml:1: lists and mappings this deep are not used"},
 	{"kernel: !!str a\n", "v.yaml:1: tags are not used"},
 	{"kernel: [a\n", "not valid YAML"},
 	{"kernel: \"a\n", "not valid YAML"},
