@@ -144,6 +144,7 @@ int pvh_check(const struct payload_file *file, struct kernel_image *out)
 {
 	struct elf64_ehdr eh = {0};
 	bool found = false;
+	u64 total = 0;
 	int rc;
 
 	rc = pvh_check_header(file, &eh);
@@ -160,7 +161,10 @@ int pvh_check(const struct payload_file *file, struct kernel_image *out)
 			found = pvh_find_note(file, &ph, &out->entry);
 		if (ph.type != ELF_PT_LOAD || !ph.memsz)
 			continue;
-		if (ph.filesz > ph.memsz)
+		/* all of them have to fit below 2 GiB; a table of many huge ones that overlap would
+		 * keep us zeroing for hours */
+		total += min_u64(ph.memsz, LAYOUT_LOW_RAM_MAX);
+		if (ph.filesz > ph.memsz || total > LAYOUT_LOW_RAM_MAX)
 			return pvh_cut_short(file);
 		if (ph.paddr < MAP_KERNEL_MIN || ph.paddr > LAYOUT_LOW_RAM_MAX ||
 		    ph.memsz > LAYOUT_LOW_RAM_MAX)

@@ -188,6 +188,13 @@ noreturn_fn void cpu_ud(struct cpu *c);
 /* Ends the block; execution goes on at c->rip after events were looked at. */
 noreturn_fn void cpu_restart(struct cpu *c);
 
+/* Stands at the end of a function that sets jb. Without it the call before may become a jump, which
+ * gives up the frame that the long jump comes back to (clang does that). */
+static always_inline void cpu_keep_frame(void)
+{
+	__asm__ volatile("" : : : "memory");
+}
+
 static inline u64 cpu_insn_rip(const struct cpu *c)
 {
 	return c->blk_rip + c->cur->off;

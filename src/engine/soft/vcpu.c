@@ -248,6 +248,7 @@ static noinline void run_protected(struct vcpu *v)
 		interp_landed(&self->cpu);
 	}
 	run_guest(self);
+	cpu_keep_frame();
 }
 
 enum vcpu_exit soft_vcpu_run(struct vcpu *v)
