@@ -116,8 +116,7 @@ static int boot_place_initrd(struct boot *boot)
 			-ENOSPC,
 			"initrd: %s has %llu MiB but at most %llu MiB fit below 2 GiB beside the "
 			"kernel; put its contents on a disk",
-			boot->initrd.path, boot_mib(size),
-			(unsigned long long)(room >> 20));
+			boot->initrd.path, boot_mib(size), (unsigned long long)(room >> 20));
 	/* The kernel also unpacks it, so twice its size is the least that helps. */
 	return FAIL(
 		-ENOSPC,
