@@ -9,6 +9,8 @@
  */
 #include "board/layout.h"
 #include "dev/chipset/chipset.h"
+#include "dev/chipset/i8042.h"
+#include "dev/chipset/pm.h"
 #include "dev/pci/host.h"
 #include "fuzz.h"
 #include "host/fail.h"
@@ -64,6 +66,11 @@ static int on_put(void *arg, unused_arg const u8 *bytes, unsigned len)
 	return ((struct rig *)arg)->blocked ? 0 : (int)len;
 }
 
+static void on_written(unused_arg void *arg, const u8 *data, u32 len)
+{
+	ASSERT(data && len == 8, "a file whose size changed");
+}
+
 /* ---- open, close ------------------------------------------------------------------------- */
 
 /* The parts that cost most to open stay from one input to the next. */
@@ -105,6 +112,11 @@ static void rig_open(struct rig *rig)
 	board->request = on_request;
 	board->request_arg = rig;
 	ASSERT(!chipset_open(board, &config, &rig->chipset), "chipset");
+	ASSERT(!fw_cfg_add_file(chipset_fw_cfg(rig->chipset), "etc/text", "0123456789", 10),
+	       "file");
+	ASSERT(!fw_cfg_add_writable(chipset_fw_cfg(rig->chipset), "etc/box", "01234567", 8,
+				    on_written, rig),
+	       "file");
 	ASSERT(!pci_host_open(board, &rig->host), "pci");
 	ASSERT(!pci_assign_bars(rig->host), "pci");
 }
@@ -189,6 +201,28 @@ static u64 address(struct fuzz_in *in)
 	}
 }
 
+static void pause_and_go_on(struct rig *rig)
+{
+	struct device *dev;
+
+	for (dev = chipset_devices(rig->chipset); dev; dev = dev->next)
+		if (dev->cls->pause)
+			dev->cls->pause(dev);
+	for (dev = chipset_devices(rig->chipset); dev; dev = dev->next)
+		if (dev->cls->resume)
+			dev->cls->resume(dev);
+}
+
+static void press_keys(struct rig *rig, struct fuzz_in *in)
+{
+	u8 codes[4];
+
+	fuzz_bytes(in, codes, sizeof(codes));
+	for (struct device *dev = chipset_devices(rig->chipset); dev; dev = dev->next)
+		if (!strcmp(dev->cls->name, "i8042"))
+			i8042_key(dev, codes, sizeof(codes));
+}
+
 static void outside(struct rig *rig, struct fuzz_in *in)
 {
 	struct device *com1 = chipset_uart(rig->chipset, 0);
@@ -201,11 +235,26 @@ static void outside(struct rig *rig, struct fuzz_in *in)
 		break;
 	case 1: rig->blocked = !rig->blocked; break;
 	case 2: uart_writable(com1); break;
-	case 3: uart_break(com1); break;
-	case 4: chipset_pm_power_button(rig->chipset); break;
+	case 3:
+		if (what & 8)
+			press_keys(rig, in);
+		else
+			uart_break(com1);
+		break;
+	case 4:
+		if (what & 8)
+			pm_gpe_raise(chipset_pm(rig->chipset), what >> 4);
+		else
+			chipset_pm_power_button(rig->chipset);
+		break;
 	case 5: irq_ack(&rig->board.irq); break;
 	case 6: irq_eoi(&rig->board.irq, fuzz_u8(in)); break;
-	default: irq_line(&rig->board.irq, 16 + (what >> 4 & 7), what & 8); break;
+	default:
+		if (what & 8)
+			pause_and_go_on(rig);
+		else
+			irq_line(&rig->board.irq, 16 + (what >> 5), what & 16);
+		break;
 	}
 }
 

@@ -340,6 +340,9 @@ def board():
     yield 'fw_cfg-dma', (memory(0x1000, dma(0x19000a, 64, 0x2000)) + go + memory(0x1000, dma(4, 9, 0)) +
                          go + memory(0x1000, dma(2, 0x20000, 0xf000)) + go +
                          memory(0x1000, dma(0x10, 64, 0x2000)) + go)
+    write = memory(0x1000, dma(0x210018, 8, 0x2000)) + go
+    yield 'fw_cfg-write', memory(0x2000, b'12345678') + write + inp(0x511) * 4
+    yield 'life', rate + u8(13) + u8(7) + u8(0xef) + wait(MS) + u8(13) + u8(0x0f) + inp(0x60)
     yield 'small', out(0x505, 1) + inp(0x505) + out(0x501, 0x21) + out(0x80, 1) + out(0xcf9, 6) + inp(0xcf9)
     yield 'a20', out(0x92, 2) + inp(0x92) + out(0x92, 1) + u8(0xff)
     config = b''.join(out(0xcf8, 0x80000000 | reg, 4) + inp(0xcfc, 4)
@@ -408,9 +411,9 @@ def virtio_pci():
     yield 'blk-headless', vp_start(BLK) + vp_offer(BLK, 0, [(0, 8, False), (0x100, 1, True)]) + vp(15, BLK, 0)
     yield 'blk-writeback', (vp_start(BLK) + vp(7, BLK, 0) + u8(0x20) + u8(0) + vp_blk(1, 0, 512) +
                             vp(7, BLK, 4) + u8(0x20))
-    yield 'msix', (vp(11, BLK, 3) + u16(16) + u64(0xfee00000) + vp(11, BLK, 2) + u16(24) + u32(0x41) +
-                   vp(11, BLK, 2) + u16(28) + u32(0) + vp_ecam(BLK, 0x9a, 0xc000, 2) + vp_start(BLK) +
-                   vp_blk(0, 0, 512) + vp_ecam(BLK, 0x9a, 0x8000, 2) + vp(11, BLK, 6) + u16(0x800))
+    yield 'msix', (vp(11, BLK, 3) + u16(0) + u64(0xfee00000) + vp(11, BLK, 2) + u16(8) + u32(0x41) +
+                   vp(11, BLK, 2) + u16(12) + u32(0) + vp_ecam(BLK, 0x9a, 0xc000, 2) + vp_start(BLK) +
+                   vp_blk(0, 0, 512) + vp_ecam(BLK, 0x9a, 0x8000, 2) + vp_blk(0, 0, 512) + vp(11, BLK, 6) + u16(0x800))
     moves = b''.join(vp_ecam(BLK, 0x10, bar) + vp_blk(0, 1, 512)
                      for bar in (0xffffffff, 0xd0000000, 0xfec00000, 0xb0000000, 0, 0xc0004000))
     yield 'bar-moves', vp_start(BLK) + moves + vp_ecam(BLK, 4, 0, 2) + vp_ecam(BLK, 4, 6, 2) + moves

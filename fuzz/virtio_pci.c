@@ -35,7 +35,7 @@
 #define RING_SPAN 0xc000u
 #define BUFFERS	  0x1000u
 #define TABLES	  0x58000u
-#define QUEUE_LEN 16u
+#define QUEUE_LEN 8u /* the most that rng takes */
 
 struct rig {
 	struct board board;
