@@ -79,6 +79,28 @@ static u64 gate(u16 sel, u32 off, unsigned access)
 	return (off & 0xffff) | (u64)sel << 16 | (u64)access << 40 | (u64)(off >> 16) << 48;
 }
 
+/* A handler goes back to the byte after the one that faulted, so that a fault is not the end: drop
+ * the error code, inc [sp], iret. */
+static void fill_handler(u8 *to, unsigned vector, bool lng)
+{
+	static const u8 prot[] = {0xff, 0x04, 0x24, 0xcf};
+	static const u8 wide[] = {0x48, 0xff, 0x04, 0x24, 0x48, 0xcf};
+
+	if (vector == 8 || (vector >= 10 && vector <= 14) || vector == 17)
+		*to++ = 0x58;
+	memcpy(to, lng ? wide : prot, lng ? sizeof(wide) : sizeof(prot));
+}
+
+/* The same in real mode: push bp; mov bp, sp; inc word [bp + 2]; pop bp; iret. */
+static void fill_vectors(struct rig *rig)
+{
+	static const u8 code[] = {0x55, 0x89, 0xe5, 0xff, 0x46, 0x02, 0x5d, 0xcf};
+
+	for (unsigned v = 0; v < 256; v++)
+		st32(mem(rig, v * 4), (u32)HANDLERS << 12);
+	memcpy(mem(rig, HANDLERS), code, sizeof(code));
+}
+
 static void fill_tables(struct rig *rig, bool lng)
 {
 	const struct {
@@ -102,12 +124,11 @@ static void fill_tables(struct rig *rig, bool lng)
 
 	for (unsigned i = 0; i < ARRAY_LEN(row); i++)
 		st64(mem(rig, GDT + (row[i].sel & 0xfff8u)), row[i].raw);
-	for (unsigned v = 0; v < 256; v++)
+	for (unsigned v = 0; v < 256; v++) {
 		st64(mem(rig, IDT + v * (lng ? 16 : 8)),
-		     gate(lng ? SEL_CODE64 : SEL_CODE32, HANDLERS + v * 4, v & 3 ? 0x8e : 0xee));
-	/* handlers return, those with an error code drop it first */
-	for (unsigned v = 0; v < 256; v++)
-		st32(mem(rig, HANDLERS + v * 4), lng ? 0x90cf4858 : 0x9090cf58);
+		     gate(lng ? SEL_CODE64 : SEL_CODE32, HANDLERS + v * 8, v & 3 ? 0x8e : 0xee));
+		fill_handler(mem(rig, HANDLERS + v * 8), v, lng);
+	}
 	st32(mem(rig, TSS + 4), KSTACK);
 	st32(mem(rig, TSS + 8), lng ? 0 : SEL_DATA);
 	st16(mem(rig, TSS + 0x66), 0x68);
@@ -197,6 +218,7 @@ static void state_make(struct rig *rig, struct cpu_state *s, struct fuzz_in *in)
 	s->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | (flags & 32 ? 0 : CR4_OSXSAVE);
 	s->xcr0 = rig->model.xcr0 | 1;
 	if (mode == M_REAL) {
+		fill_vectors(rig);
 		state_real(s);
 		return;
 	}

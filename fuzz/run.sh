@@ -19,7 +19,7 @@ for name in $names; do
 	dict=
 	[ ! -f "fuzz/dict/$name.dict" ] || dict=-dict=fuzz/dict/$name.dict
 	"$build/fuzz/fuzz_$name" $dict -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-		-max_len=4096 -len_control=0 -print_final_stats=1 -artifact_prefix="$prefix" \
+		-max_len=2048 -len_control=0 -print_final_stats=1 -artifact_prefix="$prefix" \
 		"$found" "fuzz/corpus/$name" >"$log" 2>&1
 	code=$?
 	ran=$((ran + 1))

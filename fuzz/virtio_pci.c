@@ -28,7 +28,7 @@
 
 #define RAM_SIZE  0x80000u
 #define DISK_SIZE 0x20000u
-#define STEPS	  200u
+#define STEPS	  80u
 #define DEVICES	  3u
 #define QUEUES	  2u
 #define RINGS	  0x10000u /* 0xc000 bytes for each queue of each device */
