@@ -59,6 +59,7 @@ struct rig {
 	struct vcpu *vcpu;
 	bool uncached; /* every instruction by itself, without the engine's blocks */
 	unsigned rounds;
+	unsigned long_ones;
 };
 
 /* ---- guest memory ------------------------------------------------------------------------ */
@@ -278,13 +279,16 @@ static void state_patch(struct rig *rig, struct cpu_state *s, struct fuzz_in *in
 
 /* What engine/soft/vcpu.c does between blocks, but for sleeping and for other vCPUs. False: the
  * guest halts or is shut down. */
-static bool take_events(struct vcpu *v)
+static bool take_events(struct rig *rig)
 {
+	struct vcpu *v = rig->vcpu;
 	struct cpu *c = &v->cpu;
 	u32 ev = __atomic_exchange_n(&c->event, 0, __ATOMIC_SEQ_CST);
 
 	if (ev & EV_FLUSH)
 		code_ack(v);
+	if (ev & EV_TIMER && (rig->long_ones++ > 2))
+		return false; /* a REP that would go on for thousands of elements more */
 	if (c->s.activity != CPU_RUNNING)
 		return false;
 	if (c->shadow) {
@@ -317,7 +321,7 @@ static noinline void run_on(struct rig *rig)
 		struct block *b;
 
 		if (c->event) {
-			if (!take_events(v))
+			if (!take_events(rig))
 				break;
 			continue;
 		}
@@ -385,6 +389,7 @@ static void rig_start(struct rig *rig, const struct cpu_state *s)
 	ASSERT(!engine_soft_ops.vcpu_set(v, s), "state");
 	code_ack(v);
 	rig->rounds = ROUNDS;
+	rig->long_ones = 0;
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)

@@ -192,6 +192,8 @@ static enum next handle_events(struct vcpu *v)
 		interp_one(c);
 		return GO_ON;
 	}
+	if (ev & EV_TIMER)
+		timer_poll(v);
 	apic_signals(v);
 	if (c->s.activity == CPU_RUNNING && take_interrupt(v))
 		cpu_event(c, EV_INTR);
