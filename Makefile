@@ -62,10 +62,12 @@ bench: deps-test build
 	@guests/mini.sh >/dev/null
 	@/usr/bin/python3 bench/bench.py $(if $(QUICK),--quick)
 
-# SECONDS=60 per fuzzer unless told otherwise.
+# SECONDS=60 per fuzzer unless told otherwise; FUZZERS="cpu board" takes only those.
 SECONDS ?= 60
-fuzz: deps-test build
-	@HOLM_FUZZ_SECONDS=$(SECONDS) $(CTEST) -L '^fuzz$$' --timeout 86400
+FUZZERS ?=
+fuzz: deps-fuzz
+	@$(MAKE) --no-print-directory build PRESET=fuzz TARGET=fuzzers
+	@fuzz/run.sh build/fuzz $(SECONDS) $(FUZZERS)
 
 # Boots, works, reboots and stops guests until HOURS are over.
 HOURS ?= 1
@@ -105,10 +107,10 @@ help:
 	@echo "make test             core tests, under 15 minutes"
 	@echo "make test-full        all tests; MODE=plain (default), asan or ubsan"
 	@echo "make bench            Holm beside QEMU TCG and native; QUICK=1 for fewer rounds"
-	@echo "make fuzz             every fuzzer for SECONDS=60"
+	@echo "make fuzz             every fuzzer for SECONDS=60 (FUZZERS=\"cpu board\" takes only those)"
 	@echo "make soak             guests in a loop for HOURS=1"
 	@echo "make check            floors, headers, formatting"
 	@echo "make guests           build the guest images (cached in \$$HOLM_GUESTS or ~/.cache/holm/guests)"
 	@echo "make install          DESTDIR= PREFIX=/usr/local; make uninstall takes it back"
 	@echo "make clean            remove build/ (guest images stay)"
-	@echo "PRESET=release|debug|asan|ubsan|tsan|clang|ci selects the build, JOBS=n the parallelism"
+	@echo "PRESET=release|debug|asan|ubsan|tsan|clang|fuzz|ci selects the build, JOBS=n the parallelism"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# tools/deps.sh build|run|test|ci: installs the Debian packages that Holm needs and are missing.
+# tools/deps.sh build|run|test|fuzz|ci: installs the Debian packages that Holm needs and are missing.
 #
 # Quick when nothing is: one dpkg-query. Uses root or sudo; with neither it says what to install.
 set -eu
@@ -9,14 +9,16 @@ build="gcc libc6-dev binutils cmake ninja-build pkg-config python3-minimal libpy
 	liburing-dev libseccomp-dev libyaml-dev libjansson-dev libcmocka-dev libzydis-dev"
 run="$build apt cpio kmod xz-utils util-linux"
 test="$run git mmdebstrap uidmap e2fsprogs qemu-system-x86 qemu-utils acpica-tools clang-format"
+fuzz="$build clang libclang-rt-dev llvm"
 ci="$test clang"
 
 case ${1:-build} in
 build) want=$build ;;
 run) want=$run ;;
 test) want=$test ;;
+fuzz) want=$fuzz ;;
 ci) want=$ci ;;
-*) echo "usage: tools/deps.sh build|run|test|ci" >&2; exit 2 ;;
+*) echo "usage: tools/deps.sh build|run|test|fuzz|ci" >&2; exit 2 ;;
 esac
 
 missing() {

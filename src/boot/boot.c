@@ -100,6 +100,7 @@ static int boot_place_initrd(struct boot *boot)
 	u64 limit = min_u64(boot->image.initrd_top, LAYOUT_LOW_RAM_MAX);
 	u64 top = min_u64(e820_usable_top(boot->cfg.ram), boot->image.initrd_top);
 	u64 need = round_up64(boot->image.high, RAM_PAGE) + round_up64(size, RAM_PAGE);
+	u64 beside, room;
 
 	if (!size)
 		return 0;
@@ -108,13 +109,14 @@ static int boot_place_initrd(struct boot *boot)
 		return 0;
 	}
 	need += MAP_ACPI_SIZE;
+	beside = boot->image.high + MAP_ACPI_SIZE;
+	room = limit > beside ? limit - beside : 0;
 	if (need > limit)
 		return FAIL(
 			-ENOSPC,
 			"initrd: %s has %llu MiB but at most %llu MiB fit below 2 GiB beside the "
 			"kernel; put its contents on a disk",
-			boot->initrd.path, boot_mib(size),
-			(unsigned long long)((limit - MAP_ACPI_SIZE - boot->image.high) >> 20));
+			boot->initrd.path, boot_mib(size), (unsigned long long)(room >> 20));
 	/* The kernel also unpacks it, so twice its size is the least that helps. */
 	return FAIL(
 		-ENOSPC,

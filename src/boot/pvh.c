@@ -143,6 +143,8 @@ static int pvh_check_header(const struct payload_file *file, struct elf64_ehdr *
 static int pvh_check_segments(const struct payload_file *file, const struct elf64_ehdr *eh,
 			      struct kernel_image *out)
 {
+	u64 total = 0;
+
 	for (unsigned i = 0; i < eh->phnum; i++) {
 		struct elf64_phdr ph;
 
@@ -150,7 +152,10 @@ static int pvh_check_segments(const struct payload_file *file, const struct elf6
 			return pvh_cut_short(file);
 		if (ph.type != ELF_PT_LOAD || !ph.memsz)
 			continue;
-		if (ph.filesz > ph.memsz)
+		/* all of them have to fit below 2 GiB; a table of many huge ones that overlap would
+		 * keep us zeroing for hours */
+		total += min_u64(ph.memsz, LAYOUT_LOW_RAM_MAX);
+		if (ph.filesz > ph.memsz || total > LAYOUT_LOW_RAM_MAX)
 			return pvh_cut_short(file);
 		if (ph.paddr < MAP_KERNEL_MIN || ph.paddr > LAYOUT_LOW_RAM_MAX ||
 		    ph.memsz > LAYOUT_LOW_RAM_MAX)

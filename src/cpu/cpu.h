@@ -57,7 +57,7 @@ struct itlb_entry {
 #define EV_INIT	  0x08u
 #define EV_SIPI	  0x10u
 #define EV_KICK	  0x20u /* leave vcpu_run */
-#define EV_TIMER  0x40u
+#define EV_TIMER  0x40u /* own: a long instruction asks for a look at the timer */
 #define EV_FLUSH  0x80u	 /* another vCPU decoded code: drop write tags */
 #define EV_SHADOW 0x100u /* own: STI / MOV SS: one instruction without events */
 #define EV_TRAP	  0x200u /* own: TF or breakpoint #DB pending after an instruction */
@@ -187,6 +187,13 @@ noreturn_fn void cpu_gp0(struct cpu *c);
 noreturn_fn void cpu_ud(struct cpu *c);
 /* Ends the block; execution goes on at c->rip after events were looked at. */
 noreturn_fn void cpu_restart(struct cpu *c);
+
+/* Stands at the end of a function that sets jb. Without it the call before may become a jump, which
+ * gives up the frame that the long jump comes back to (clang does that). */
+static always_inline void cpu_keep_frame(void)
+{
+	__asm__ volatile("" : : : "memory");
+}
 
 static inline u64 cpu_insn_rip(const struct cpu *c)
 {

@@ -389,9 +389,9 @@ void interp_landed(struct cpu *c)
 
 void interp_step(struct cpu *c)
 {
-	if (__builtin_setjmp(c->jb)) {
+	if (__builtin_setjmp(c->jb))
 		interp_landed(c);
-		return;
-	}
-	interp_one(c);
+	else
+		interp_one(c);
+	cpu_keep_frame();
 }

@@ -193,6 +193,8 @@ static enum next handle_events(struct vcpu *v)
 		interp_one(c);
 		return GO_ON;
 	}
+	if (ev & EV_TIMER)
+		timer_poll(v);
 	apic_signals(v);
 	if (c->s.activity == CPU_RUNNING && take_interrupt(v))
 		cpu_event(c, EV_INTR);
@@ -249,6 +251,7 @@ static noinline void run_protected(struct vcpu *v)
 		interp_landed(&self->cpu);
 	}
 	run_guest(self);
+	cpu_keep_frame();
 }
 
 enum vcpu_exit soft_vcpu_run(struct vcpu *v)

@@ -261,6 +261,12 @@ static void test_elf_files(void **state)
 	make_elf(PVH_PHYS32_ENTRY);
 	ph[0].paddr = 0x1000;
 	refuse(put("vmlinux", elf, len), -ENOEXEC, "no RAM");
+	/* Each fits, all together cannot: zeroing a table of thousands of them would take hours. */
+	make_elf(PVH_PHYS32_ENTRY);
+	eh->phnum = 3;
+	ph[0].memsz = 1200 * MIB;
+	ph[2] = ph[0];
+	refuse(put("vmlinux", elf, len), -ENOEXEC, "damaged");
 	make_elf32();
 	assert_int_equal(try_open(put("pvh32", elf, len), NULL, 64 * MIB), 0);
 	for (size_t cut = 4; cut < len; cut += 13)
@@ -300,6 +306,13 @@ static void test_fit(void **state)
 	assert_non_null(strstr(fail_text(), "64 MiB"));
 	assert_non_null(strstr(fail_text(), "-m "));
 	assert_int_equal(try_open(kernel, initrd, 73 * MIB), 0);
+	/* A kernel that takes no initrd above itself has no room for one, however much RAM there
+	 * is. */
+	((struct linux_setup_header *)(void *)(bz + LINUX_SETUP_OFFSET))->initrd_addr_max =
+		0xffffff;
+	put("bz", bz, len);
+	assert_int_equal(try_open(kernel, initrd, 512 * MIB), -ENOSPC);
+	assert_non_null(strstr(fail_text(), "at most 0 MiB"));
 	put("initrd", "", 0);
 	assert_int_equal(try_open(kernel, initrd, 73 * MIB), -ENODATA);
 }
