@@ -29,12 +29,14 @@ static int linux_check_header(const struct payload_file *file, const struct linu
 			    file->path, h->version >> 8, h->version & 0xff);
 	if (!(h->loadflags & LINUX_LOADED_HIGH))
 		return FAIL(-ENOEXEC, "kernel: %s is a zImage; build a bzImage of it", file->path);
-	/* iPXE's and other boot loaders' images: a Linux header, but the work is done by BIOS calls. */
+	/* iPXE's and other boot loaders' images: a Linux header, but the work is done by BIOS
+	 * calls. */
 	if (!h->code32_start)
-		return FAIL(-ENOEXEC,
-			    "kernel: %s starts in real mode and needs a BIOS, which this machine does "
-			    "not have; give a kernel with a 32-bit or 64-bit entry point",
-			    file->path);
+		return FAIL(
+			-ENOEXEC,
+			"kernel: %s starts in real mode and needs a BIOS, which this machine does "
+			"not have; give a kernel with a 32-bit or 64-bit entry point",
+			file->path);
 	if (h->kernel_alignment && !is_pow2(h->kernel_alignment))
 		return FAIL(-ENOEXEC, "kernel: %s is damaged (alignment %#x); fetch it again",
 			    file->path, h->kernel_alignment);

@@ -380,6 +380,8 @@ static void check_linux(const struct board *board, const struct cpu_state *s, u6
 	assert_true(bp->hdr.ramdisk_image + bp->hdr.ramdisk_size <= e820_usable_top(ram));
 	assert_true(e820_usable_top(ram) - bp->hdr.ramdisk_image < 8192);
 	assert_memory_equal(at(board, bp->hdr.ramdisk_image, 5), "INITR", 5);
+	/* A jump to the BIOS finds a way to reset: mov dx, 0xcf9 */
+	assert_memory_equal(at(board, 0xffff0, 3), "\xba\xf9\x0c", 3);
 	sd = at(board, bp->hdr.setup_data, sizeof(*sd));
 	assert_int_equal(sd->type, 9);
 	assert_int_equal(sd->next, 0);
@@ -578,8 +580,8 @@ int main(void)
 		cmocka_unit_test(test_e820),	  cmocka_unit_test(test_files),
 		cmocka_unit_test(test_elf_files), cmocka_unit_test(test_fit),
 		cmocka_unit_test(test_cmdline),	  cmocka_unit_test(test_linux),
-		cmocka_unit_test(test_linux32),
-		cmocka_unit_test(test_pvh),	  cmocka_unit_test(test_real),
+		cmocka_unit_test(test_linux32),	  cmocka_unit_test(test_pvh),
+		cmocka_unit_test(test_real),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
