@@ -274,6 +274,40 @@ static void test_i8042_probe(void **state)
 	assert_int_equal(r->request, BOARD_RESET);
 }
 
+/* The alarm is a wake event, whoever has IRQ8. */
+static void test_rtc_wake(void **state)
+{
+	struct rig *r = *state;
+	const u16 p = LAYOUT_PORT_PM;
+	unsigned msis;
+
+	ioapic_pin(r, 9, 0x8029);
+	outb(r, LAYOUT_PORT_SMI_CMD, 2);
+	bus_write(r->board.bus, BUS_MMIO, LAYOUT_HPET + 0x10, 4, 3); /* legacy replacement */
+	for (u8 reg = 1; reg <= 5; reg = (u8)(reg + 2)) {
+		outb(r, 0x70, reg);
+		outb(r, 0x71, 0xff); /* every second */
+	}
+	outb(r, 0x70, 0x0b);
+	outb(r, 0x71, 0x02); /* no alarm interrupt yet */
+	bus_write(r->board.bus, BUS_PIO, p + 2, 2, 0x0400);
+	outb(r, 0x70, 0x0c);
+	inb(r, 0x71);
+	while (!(inb(r, 0x71) & 0x20))
+		;
+	assert_int_equal(bus_read(r->board.bus, BUS_PIO, p, 2) & 0x0400, 0);
+	msis = r->msis;
+	outb(r, 0x70, 0x0b);
+	outb(r, 0x71, 0x22);
+	outb(r, 0x70, 0x0c);
+	while (!(inb(r, 0x71) & 0x20))
+		;
+	assert_int_equal(bus_read(r->board.bus, BUS_PIO, p, 2) & 0x0400, 0x0400);
+	assert_int_equal(r->msis, msis + 1);
+	bus_write(r->board.bus, BUS_PIO, p, 2, 0x0400);
+	assert_int_equal(bus_read(r->board.bus, BUS_PIO, p, 2) & 0x0400, 0);
+}
+
 static void test_pm(void **state)
 {
 	struct rig *r = *state;
@@ -459,7 +493,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_lines),	TEST(test_uart_probe), TEST(test_uart_data),
-		TEST(test_i8042_probe), TEST(test_pm),	       TEST(test_small_ports),
+		TEST(test_i8042_probe), TEST(test_rtc_wake), TEST(test_pm), TEST(test_small_ports),
 		TEST(test_fw_cfg),	TEST(test_ticks),      TEST(test_life),
 	};
 
