@@ -519,6 +519,24 @@ def cpu_hotplug():
     check(code == 0 and out.split() == ["1", "4"], "maxcpus=1: nproc says %r" % out)
 
 
+@case("full")
+def suspend_to_idle():
+    """The alarm of the real-time clock wakes it."""
+    out, code = mini_run("echo +3 >/sys/class/rtc/rtc0/wakealarm; echo freeze >/sys/power/state;"
+                         " echo woke $?; dmesg | grep -o 'PM: suspend exit'", "-c", "2")
+    check(out.splitlines() == ["woke 0", "PM: suspend exit"], out)
+
+
+@case("full")
+def sysrq_break():
+    """Ctrl-] b is a break, after which Linux takes a key for a SysRq command."""
+    with mini_shell("--no-reboot", append="quiet sysrq_always_enabled=1") as vm:
+        vm.send(b"\x1dbh")
+        vm.expect("sysrq: HELP", 30)
+        vm.send(b"\x1dbb")
+        check(vm.wait(30) == 10, "exit code %s, want 10" % vm.code)
+
+
 def kexec_disks(folder):
     """The guest's own kernel and initrd as disks, and the commands that make files of them."""
     src, args, cmds = guest("mini"), [], []

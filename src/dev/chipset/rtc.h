@@ -13,7 +13,8 @@ struct rtc_config {
 	unsigned cpus;	 /* CMOS 0x5f tells firmware */
 	bool mouse;	 /* equipment byte: a PS/2 mouse is there */
 	const bool *cut; /* may be NULL; read with __atomic: true while HPET has taken IRQ8 */
-	/* Told of each alarm that asserts IRQ8, also while it is cut. May be NULL. Our lock is held. */
+	/* Told of each alarm that asserts IRQ8, also while it is cut. May be NULL. Our lock is
+	 * held. */
 	void (*alarm)(void *arg);
 	void *alarm_arg;
 };

@@ -227,6 +227,41 @@ static void test_uart_data(void **state)
 	assert_memory_equal(r->out, "hi!", 3);
 }
 
+/* A break stands in the FIFO where it came, as a zero byte that LSR tells of when it is next. */
+static void test_uart_break(void **state)
+{
+	struct rig *r = *state;
+	const u16 p = LAYOUT_PORT_COM1;
+	struct device *uart = chipset_uart(r->chipset, 0);
+
+	outb(r, p + 2, 0x01);
+	uart_break(uart);
+	assert_int_equal(inb(r, p + 5), 0x71);
+	assert_int_equal(inb(r, p + 5), 0x61); /* the read cleared it */
+	assert_int_equal(inb(r, p), 0);
+	assert_int_equal(uart_receive(uart, (const u8 *)"ab", 2), 2);
+	uart_break(uart);
+	assert_int_equal(uart_receive(uart, (const u8 *)"h", 1), 1);
+	assert_int_equal(inb(r, p + 5), 0x61);
+	assert_int_equal(inb(r, p), 'a');
+	assert_int_equal(inb(r, p + 5), 0x61);
+	assert_int_equal(inb(r, p), 'b');
+	assert_int_equal(inb(r, p + 5), 0x71);
+	assert_int_equal(inb(r, p), 0);
+	assert_int_equal(inb(r, p + 5), 0x61);
+	assert_int_equal(inb(r, p), 'h');
+	assert_int_equal(inb(r, p + 5), 0x60);
+	/* Full: lost, as on the wire. */
+	assert_int_equal(uart_receive(uart, (const u8 *)"0123456789abcdef", 16), 16);
+	uart_break(uart);
+	assert_int_equal(inb(r, p + 5), 0x63);
+	for (unsigned i = 0; i < 16; i++) {
+		assert_int_not_equal(inb(r, p), 0);
+		assert_int_equal(inb(r, p + 5) & 0x10, 0);
+	}
+	assert_int_equal(inb(r, p + 5), 0x60);
+}
+
 /* Answers of the keyboard controller to Linux's probe, in its order. */
 static void test_i8042_probe(void **state)
 {
@@ -492,9 +527,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_lines),	TEST(test_uart_probe), TEST(test_uart_data),
-		TEST(test_i8042_probe), TEST(test_rtc_wake), TEST(test_pm), TEST(test_small_ports),
-		TEST(test_fw_cfg),	TEST(test_ticks),      TEST(test_life),
+		TEST(test_lines),	TEST(test_uart_probe),	TEST(test_uart_data),
+		TEST(test_i8042_probe), TEST(test_rtc_wake),	TEST(test_uart_break),
+		TEST(test_pm),		TEST(test_small_ports), TEST(test_fw_cfg),
+		TEST(test_ticks),	TEST(test_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
