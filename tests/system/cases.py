@@ -69,6 +69,28 @@ def mini_6g():
     check(int(out.split()[1]) > 5600, "the guest sees %s MiB" % out.split()[1])
 
 
+@case("full", 900)
+def mini_sizes():
+    """Little, odd and more than 4 GiB: within 64 MiB (the kernel's own) of what was asked for."""
+    for text, mib in (("96M", 96), ("130M", 130), ("1000M", 1000), ("3G", 3072), ("12G", 12288)):
+        if mib > 4096 and mib << 20 > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            print("%s: more than this host has" % text)
+            continue
+        out = boot(1, "-m", text)
+        seen = int(out.split()[1])
+        print(text, seen, flush=True)
+        check(mib - 64 - mib // 32 <= seen < mib, "-m %s: the guest sees %d MiB" % (text, seen))
+
+
+@case("full", 900)
+def mini_many_cpus():
+    """Many more than the host has: no stall, no lock-up."""
+    for cpus in (8, 32):
+        out, _ = mini_run("nproc; dmesg | grep -ciE 'stall|lockup|hung'", "-c", str(cpus), "-m",
+                          "1G", timeout=2 * BOOT)
+        check(out.split() == [str(cpus), "0"], "%d CPUs: %r" % (cpus, out))
+
+
 @case("full")
 def mini_cpu_v3():
     out, _ = mini_run("grep -c avx2 /proc/cpuinfo", "--cpu", "v3-1")
