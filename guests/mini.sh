@@ -1,7 +1,8 @@
 #!/bin/sh
 # guests/mini.sh: Debian's cloud kernel and a busybox initramfs with a shell on ttyS0.
 #
-# Prints a folder with vmlinuz and initrd. HOLM_MINI_KERNEL names another kernel package.
+# Prints a folder with vmlinuz and initrd. HOLM_MINI_KERNEL names another kernel package, also one of
+# another architecture (linux-image-686-pae:i386), whose busybox then comes along.
 . "$(dirname "$0")/lib.sh"
 
 KERNEL=${HOLM_MINI_KERNEL:-linux-image-cloud-amd64}
@@ -11,10 +12,12 @@ BOOT_MODULES="virtio_pci virtio_blk virtio_console virtio_rng button evdev pvpan
 MORE_MODULES="ext4 virtio_net virtio_balloon virtio_scsi vmw_vsock_virtio_transport 9pnet_virtio 9p
 	pvpanic-pci msr cpuid loop isofs vfat nls_ascii nls_cp437 i6300esb i2c-i801"
 
+arch=$(with_arch "$KERNEL")
+arch=${arch##*:}
 kernel=$("$GUESTS_SRC/kernel.sh" "$KERNEL")
-busybox=$(pkg_version busybox-static)
+busybox=$(pkg_version "busybox-static:$arch")
 name=mini
-[ "$KERNEL" = linux-image-cloud-amd64 ] || name=mini-$KERNEL
+[ "$KERNEL" = linux-image-cloud-amd64 ] || name=mini-$(echo "$KERNEL" | tr : -)
 guest_begin "$name" "$(basename "$kernel") $busybox $(files_hash "$GUESTS_SRC/mini.sh" \
 	"$GUESTS_SRC/mini") $(gcc -dumpfullversion)"
 
@@ -22,9 +25,13 @@ release=$(cat "$kernel/release")
 root=$OUT/root
 mkdir -p "$root/bin" "$root/dev" "$root/proc" "$root/sys" "$root/run" "$root/tmp" "$root/root" \
 	"$root/mnt" "$root/lib/modules/$release" "$root/etc"
-pkg_unpack busybox-static "$OUT/busybox"
+pkg_unpack "busybox-static:$arch" "$OUT/busybox"
 cp "$OUT/busybox/bin/busybox" "$root/bin/busybox"
-for applet in $("$root/bin/busybox" --list); do
+# The list comes from a program that the host can run.
+[ "$arch" = amd64 ] || pkg_unpack busybox-static "$OUT/busybox-host"
+lister=$OUT/busybox-host/bin/busybox
+[ "$arch" != amd64 ] || lister=$root/bin/busybox
+for applet in $("$lister" --list); do
 	[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 done
 ln -s bin "$root/sbin"
@@ -61,10 +68,10 @@ cp "$kernel/lib/modules/$release/modules.builtin.modinfo" "$root/lib/modules/$re
 depmod -b "$root" "$release"
 rm -f "$root/lib/modules/$release"/modules.*.bin
 
-# Our own small programs, static.
+# Our own small programs, static; the host's compiler makes them for its own architecture only.
 mkdir -p "$OUT/native"
 for c in "$GUESTS_SRC"/mini/tools/*.c; do
-	[ -e "$c" ] || continue
+	[ -e "$c" ] && [ "$arch" = amd64 ] || continue
 	tool=$(basename "$c" .c)
 	gcc -O2 -static -pthread -Wall -o "$root/bin/$tool" "$c"
 	strip "$root/bin/$tool"
@@ -76,5 +83,5 @@ find "$root" -exec touch -h -d @0 {} +
 (cd "$root" && find . | sort | cpio --quiet -o -H newc -R 0:0 --reproducible) >"$OUT/initrd"
 cp "$kernel/vmlinuz" "$OUT/vmlinuz"
 echo "$release" >"$OUT/release"
-rm -rf "$root" "$OUT/busybox"
+rm -rf "$root" "$OUT/busybox" "$OUT/busybox-host"
 guest_done

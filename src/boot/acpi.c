@@ -19,7 +19,6 @@
 #define ACPI_MADT_REVISION 5
 #define ACPI_HPET_BLOCK_ID 0x8086a201u /* vendor, legacy route, 64 bit, 3 comparators, rev 1 */
 #define ACPI_XAPIC_MAX	   255u	       /* ids below this fit a local APIC entry */
-#define ACPI_RESET_VALUE   6	       /* 0xcf9: hard reset */
 #define ACPI_CMOS_CENTURY  0x32
 #define ACPI_ALL_CPUS	   0xffu
 #define ACPI_ALL_CPUS_X2   0xffffffffu

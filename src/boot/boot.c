@@ -21,6 +21,7 @@
 #include "cpu/cpu.h"
 #include "host/fail.h"
 #include "lib/bits.h"
+#include "spec/acpi_pm.h"
 
 #define BOOT_MIB      0x100000ull
 #define BOOT_HEADROOM (32 * BOOT_MIB) /* what a mend adds to the bare minimum */
@@ -141,6 +142,24 @@ static int boot_load_bda(struct ram *ram)
 	return rc ? rc : ram_load(ram, LAYOUT_EBDA, &ebda, 1);
 }
 
+/* What a kernel jumps to that leaves the machine to the BIOS (Linux' reboot=bios): there is none,
+ * so that a hard reset is all that is left to do. */
+static int boot_load_reset(struct ram *ram)
+{
+	static const u8 code[] = {
+		0xba,
+		LAYOUT_PORT_RESET & 0xff,
+		LAYOUT_PORT_RESET >> 8, /* mov dx, 0xcf9 */
+		0xb0,
+		ACPI_RESET_VALUE, /* mov al, 6 */
+		0xee,		  /* out dx, al */
+		0xfa,
+		0xf4, /* cli; hlt */
+	};
+
+	return ram_load(ram, MAP_RESET_VECTOR, code, sizeof(code));
+}
+
 static int boot_load_acpi(struct boot *boot, struct ram *ram, const struct device_desc *descs,
 			  unsigned n)
 {
@@ -205,6 +224,9 @@ static int boot_place(struct boot *boot, struct board *board, const struct devic
 	rc = boot_load_bda(ram);
 	if (rc)
 		return FAIL(rc, "boot: there is no guest RAM at address 0");
+	rc = boot_load_reset(ram);
+	if (rc)
+		return FAIL(rc, "boot: guest RAM does not cover the BIOS area");
 	rc = boot_load_acpi(boot, ram, descs, n);
 	if (!rc)
 		rc = boot_load_smbios(boot, ram);

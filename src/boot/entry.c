@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * entry: long mode for the 64-bit Linux entry, flat protected mode for PVH, and the memory types a
- * firmware would have set.
+ * entry: long mode for the 64-bit Linux entry, flat protected mode for the 32-bit one and PVH, and
+ * the memory types a firmware would have set.
  *
- * Both modes use one GDT; the selectors are the ones the Linux protocol fixes. Segment caches are
+ * The selectors are the ones the Linux protocol fixes. Segment caches are
  * filled by hand, so nothing is loaded from the GDT until the guest does so itself.
  */
 #include "boot/entry.h"
@@ -53,24 +53,30 @@ static u64 entry_descriptor(u64 base, u32 limit, u32 ar)
 	       (base >> 24 & 0xff) << 56;
 }
 
-static int entry_load_gdt(struct ram *ram)
+/* code_ar: what the code segment has beside being flat, AR_L or AR_DB */
+static int entry_load_gdt(struct ram *ram, u32 code_ar)
 {
 	const u32 flat = AR_S | AR_P | AR_G;
 	u64 gdt[ENTRY_GDT_LEN] = {0};
 
-	gdt[LINUX_BOOT_CS / 8] = entry_descriptor(0, 0xfffff, 0xb | flat | AR_L);
+	gdt[LINUX_BOOT_CS / 8] = entry_descriptor(0, 0xfffff, 0xb | flat | code_ar);
 	gdt[LINUX_BOOT_DS / 8] = entry_descriptor(0, 0xfffff, 0x3 | flat | AR_DB);
 	gdt[ENTRY_TSS_SEL / 8] = entry_descriptor(MAP_TSS, 0x67, 0x9 | AR_P);
 	return ram_load(ram, MAP_GDT, gdt, sizeof(gdt));
 }
 
-int entry_load_tables(struct ram *ram)
+int entry_load_gdt32(struct ram *ram)
+{
+	return entry_load_gdt(ram, AR_DB);
+}
+
+int entry_load_tables64(struct ram *ram)
 {
 	u64 page[512] = {0};
 	u64 table = MAP_PAGE_TABLES;
 	int rc;
 
-	rc = entry_load_gdt(ram);
+	rc = entry_load_gdt(ram, AR_L);
 	if (rc)
 		return rc;
 	page[0] = (table + 0x1000) | PTE_P | PTE_RW;

@@ -10,8 +10,12 @@
 #include "board/ram.h"
 #include "cpu/state.h"
 
-/* GDT at MAP_GDT and page tables at MAP_PAGE_TABLES (identity, 4 GiB, 2 MiB pages). -EFAULT. */
-int entry_load_tables(struct ram *ram);
+/* GDT at MAP_GDT for entry_set_protected_mode. -EFAULT. */
+int entry_load_gdt32(struct ram *ram);
+
+/* The same for entry_set_long_mode, and page tables at MAP_PAGE_TABLES (identity, 4 GiB, 2 MiB
+ * pages). -EFAULT. */
+int entry_load_tables64(struct ram *ram);
 
 /* On top of reset values: everything but rip and the general registers. */
 void entry_set_long_mode(struct cpu_state *s);

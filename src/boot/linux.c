@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * linux: a bzImage started at its 64-bit entry point.
+ * linux: a bzImage started at its 64-bit entry point, or at its 32-bit one when it has no other.
  *
- * The kernel goes to its preferred address: it would move itself up to it anyway, and init_size
- * counts from there (boot.rst, "init_size"). CPU at entry (boot.rst, "64-bit boot protocol"): long
- * mode, identity-mapped pages (we map 4 GiB), __BOOT_CS and __BOOT_DS in the GDT,
- * rsi = boot_params, interrupts off.
+ * A relocatable kernel goes to its preferred address: it would move itself up to it anyway, and
+ * init_size counts from there (boot.rst, "init_size"). Others are linked for the protocol's fixed
+ * place. CPU at entry (boot.rst, "32-bit" and "64-bit boot protocol"): __BOOT_CS and __BOOT_DS in
+ * the GDT, esi/rsi = boot_params, interrupts off; protected mode without paging, or long mode with
+ * identity-mapped pages (we map 4 GiB).
  */
 #include "boot/linux.h"
 
@@ -28,11 +29,13 @@ static int linux_check_header(const struct payload_file *file, const struct linu
 			    file->path, h->version >> 8, h->version & 0xff);
 	if (!(h->loadflags & LINUX_LOADED_HIGH))
 		return FAIL(-ENOEXEC, "kernel: %s is a zImage; build a bzImage of it", file->path);
-	if (h->version < LINUX_PROTOCOL_XLF || !(h->xloadflags & XLF_KERNEL_64))
+	/* iPXE's and other boot loaders' images: a Linux header, but the work is done by BIOS
+	 * calls. */
+	if (!h->code32_start)
 		return FAIL(
 			-ENOEXEC,
-			"kernel: %s has no 64-bit entry point (a 32-bit kernel?); give an x86-64 "
-			"kernel",
+			"kernel: %s starts in real mode and needs a BIOS, which this machine does "
+			"not have; give a kernel with a 32-bit or 64-bit entry point",
 			file->path);
 	if (h->kernel_alignment && !is_pow2(h->kernel_alignment))
 		return FAIL(-ENOEXEC, "kernel: %s is damaged (alignment %#x); fetch it again",
@@ -40,10 +43,30 @@ static int linux_check_header(const struct payload_file *file, const struct linu
 	return 0;
 }
 
+/* Where the protected-mode code goes, how far it reaches until it has unpacked itself, and where
+ * it is entered. boot.rst, "relocatable_kernel", "pref_address", "init_size", "code32_start". */
+static int linux_place(const struct payload_file *file, u64 size, struct kernel_image *out)
+{
+	const struct linux_setup_header *h = &out->hdr;
+	bool placed = h->version >= LINUX_PROTOCOL_PREF;
+	u64 runs = placed && h->pref_address ? h->pref_address : LINUX_LOAD_HIGH;
+
+	if (h->kernel_alignment && h->relocatable_kernel)
+		runs = round_up64(runs, h->kernel_alignment);
+	if (runs < MAP_KERNEL_MIN || runs > LAYOUT_LOW_RAM_MAX)
+		return FAIL(-ENOEXEC, "kernel: %s wants to be loaded at %#llx, where no RAM is",
+			    file->path, (unsigned long long)runs);
+	out->low = h->relocatable_kernel ? runs : LINUX_LOAD_HIGH;
+	out->high = max_u64(out->low + size, runs + (placed ? h->init_size : 0));
+	out->entry32 = h->version < LINUX_PROTOCOL_XLF || !(h->xloadflags & XLF_KERNEL_64);
+	out->entry = out->low + (out->entry32 ? 0 : LINUX_ENTRY64_OFFSET);
+	return 0;
+}
+
 int linux_check(const struct payload_file *file, struct kernel_image *out)
 {
 	struct linux_setup_header *h = &out->hdr;
-	u64 sects, code, size, end, hdr_len;
+	u64 sects, code, size, hdr_len;
 	int rc;
 
 	/* The header's end is in its jump instruction; what is beyond stays zero. */
@@ -66,18 +89,9 @@ int linux_check(const struct payload_file *file, struct kernel_image *out)
 
 	out->kind = KERNEL_BZIMAGE;
 	out->code_offset = code;
-	out->low = h->pref_address ? h->pref_address : 0x1000000;
-	if (h->kernel_alignment)
-		out->low = round_up64(out->low, h->kernel_alignment);
-	end = max_u64(h->init_size, file->size - code);
-	if (out->low < MAP_KERNEL_MIN || out->low > LAYOUT_LOW_RAM_MAX)
-		return FAIL(-ENOEXEC, "kernel: %s wants to be loaded at %#llx, where no RAM is",
-			    file->path, (unsigned long long)out->low);
-	out->high = out->low + end;
-	out->entry = out->low + LINUX_ENTRY64_OFFSET;
 	out->initrd_top = (u64)h->initrd_addr_max + 1;
 	out->cmdline_max = h->cmdline_size;
-	return 0;
+	return linux_place(file, file->size - code, out);
 }
 
 /* ---- load -------------------------------------------------------------------------------- */
@@ -140,11 +154,14 @@ int linux_load(const struct boot_load *load, struct ram *ram, struct cpu_state *
 	if (!rc)
 		rc = linux_load_seed(ram);
 	if (!rc)
-		rc = entry_load_tables(ram);
+		rc = load->image->entry32 ? entry_load_gdt32(ram) : entry_load_tables64(ram);
 	if (rc)
 		return FAIL(rc, "boot: guest RAM does not cover the kernel's place");
 
-	entry_set_long_mode(bsp);
+	if (load->image->entry32)
+		entry_set_protected_mode(bsp);
+	else
+		entry_set_long_mode(bsp);
 	bsp->rip = load->image->entry;
 	bsp->gpr[R_RSI] = MAP_PARAMS;
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * linux: a bzImage by the Linux boot protocol, entered at its 64-bit entry point.
+ * linux: a bzImage by the Linux boot protocol, entered at its 64-bit or 32-bit entry point.
  *
- * Entered by: payload.c (check), boot.c (load). Source: boot.rst, "64-bit boot protocol".
+ * Entered by: payload.c (check), boot.c (load). Source: boot.rst.
  */
 #ifndef BOOT_LINUX_H
 #define BOOT_LINUX_H
@@ -23,10 +23,10 @@ struct boot_load {
 	u64 rsdp_addr;
 };
 
-/* Setup header >= 2.06 with a 64-bit entry, not truncated; -ENOEXEC with the sentence. */
+/* Setup header >= 2.06, not truncated, no real-mode program; -ENOEXEC with the sentence. */
 int linux_check(const struct payload_file *file, struct kernel_image *out);
 
-/* Kernel, boot_params, page tables and GDT; bsp at the entry point in long mode. The command line
+/* Kernel, boot_params, GDT and page tables; bsp at the entry point in its mode. The command line
  * and the initrd are in place already. -EFAULT when guest RAM is smaller than was checked. */
 int linux_load(const struct boot_load *load, struct ram *ram, struct cpu_state *bsp);
 

@@ -26,6 +26,7 @@
 #define MAP_SMBIOS2	  (LAYOUT_BIOS_TABLES + 0x060u)
 #define MAP_SMBIOS_TABLES (LAYOUT_BIOS_TABLES + 0x100u)
 #define MAP_SMBIOS_SIZE	  0x1000u
+#define MAP_RESET_VECTOR  0xffff0u /* f000:fff0 */
 
 /* The top of low RAM: tables (ACPI data), then one page of NVS holding the FACS. */
 #define MAP_ACPI_DATA_SIZE 0x1f000u

@@ -30,6 +30,7 @@ enum kernel_kind { KERNEL_BZIMAGE, KERNEL_PVH };
 struct kernel_image {
 	enum kernel_kind kind;
 	u64 entry;		       /* physical */
+	bool entry32;		       /* bzImage: protected mode, not long mode */
 	u64 low, high;		       /* memory it takes while starting, [low, high) */
 	u64 initrd_top;		       /* an initrd must end at or below this */
 	u64 code_offset;	       /* bzImage: where the 64-bit kernel starts in the file */

@@ -275,7 +275,7 @@ int pvh_load(const struct boot_load *load, struct ram *ram, struct cpu_state *bs
 	if (!rc)
 		rc = pvh_load_start_info(load, ram);
 	if (!rc)
-		rc = entry_load_tables(ram);
+		rc = entry_load_gdt32(ram);
 	if (rc)
 		return FAIL(rc, "boot: guest RAM does not cover the kernel's place");
 

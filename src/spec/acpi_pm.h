@@ -46,6 +46,9 @@
 #define ACPI_SMI_ENABLE	 2
 #define ACPI_SMI_DISABLE 3
 
+/* What the FADT's RESET_REG is written with (ICH9 data sheet 13.7.5, RST_CNT: hard reset). */
+#define ACPI_RESET_VALUE 6
+
 /* PM timer (4.8.3.3): 24 bits wide here, FADT flag TMR_VAL_EXT clear. */
 #define ACPI_PM_TMR_HZ	 3579545u
 #define ACPI_PM_TMR_BITS 24

@@ -13,9 +13,11 @@
 #define LINUX_HEADER_MAGIC   0x53726448u /* "HdrS" */
 #define LINUX_BOOT_FLAG	     0xaa55u
 #define LINUX_SECTOR	     512u
-#define LINUX_PROTOCOL_MIN   0x0206u /* cmdline_size */
-#define LINUX_PROTOCOL_XLF   0x020cu /* xloadflags */
-#define LINUX_ENTRY64_OFFSET 0x200u  /* from the protected-mode code's start */
+#define LINUX_PROTOCOL_MIN   0x0206u   /* cmdline_size */
+#define LINUX_PROTOCOL_PREF  0x020au   /* pref_address, init_size */
+#define LINUX_PROTOCOL_XLF   0x020cu   /* xloadflags */
+#define LINUX_LOAD_HIGH	     0x100000u /* where a bzImage goes that cannot be relocated */
+#define LINUX_ENTRY64_OFFSET 0x200u    /* from the protected-mode code's start */
 #define LINUX_LOADER_UNKNOWN 0xffu
 #define LINUX_VIDEO_NORMAL   0xffffu
 

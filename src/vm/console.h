@@ -29,7 +29,7 @@ struct console_events {
 	void *arg;
 	/* Bytes for the device; returns how many it took. Reader thread. */
 	size_t (*input)(void *arg, const u8 *data, size_t len);
-	/* A key after Ctrl-]: 'q', 'p', 'r', 's'. Reader thread. */
+	/* A key after Ctrl-]: 'q', 'p', 'r', 'b', 's'. Reader thread. */
 	void (*key)(void *arg, char key);
 	/* The buffer is half full: hold the caller before it writes on. On the writing thread,
 	 * under its locks: must not wait. */

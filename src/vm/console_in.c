@@ -36,6 +36,7 @@ static void say_keys(void)
 	    "holm:   q       end the machine now\n"
 	    "holm:   p       press its power button\n"
 	    "holm:   r       reset it\n"
+	    "holm:   b       send a break on its serial port (Linux: SysRq)\n"
 	    "holm:   s       say how it is\n"
 	    "holm:   Ctrl-]  send Ctrl-] to the guest\n"
 	    "holm:   h       these lines\n");
@@ -51,6 +52,7 @@ static bool key_escaped(struct console *console, u8 key)
 	case 'q':
 	case 'p':
 	case 'r':
+	case 'b':
 	case 's': console->events.key(console->events.arg, (char)key); return false;
 	default: say_keys(); return false;
 	}

@@ -290,6 +290,7 @@ static void life_key(void *arg, char key)
 	case 'q': life_todo(vm, TODO_END); break;
 	case 'r': life_ask(vm, ASK_RESET); break;
 	case 'p': life_todo(vm, TODO_BUTTON); break;
+	case 'b': uart_break(vm->uart); break;
 	default: life_todo(vm, TODO_STATUS); break;
 	}
 }

@@ -71,6 +71,28 @@ def mini_6g():
     check(int(out.split()[1]) > 5600, "the guest sees %s MiB" % out.split()[1])
 
 
+@case("full", 900)
+def mini_sizes():
+    """Little, odd and more than 4 GiB: within 64 MiB (the kernel's own) of what was asked for."""
+    for text, mib in (("96M", 96), ("130M", 130), ("1000M", 1000), ("3G", 3072), ("12G", 12288)):
+        if mib > 4096 and mib << 20 > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            print("%s: more than this host has" % text)
+            continue
+        out = boot(1, "-m", text)
+        seen = int(out.split()[1])
+        print(text, seen, flush=True)
+        check(mib - 64 - mib // 32 <= seen < mib, "-m %s: the guest sees %d MiB" % (text, seen))
+
+
+@case("full", 900)
+def mini_many_cpus():
+    """Many more than the host has: no stall, no lock-up."""
+    for cpus in (8, 32):
+        out, _ = mini_run("nproc; dmesg | grep -ciE 'stall|lockup|hung'", "-c", str(cpus), "-m",
+                          "1G", timeout=2 * BOOT)
+        check(out.split() == [str(cpus), "0"], "%d CPUs: %r" % (cpus, out))
+
+
 @case("full")
 def mini_cpu_v3():
     out, _ = mini_run("grep -c avx2 /proc/cpuinfo", "--cpu", "v3-1")
@@ -686,6 +708,174 @@ def dmesg_generic():
     out, _ = debian_run("dmesg -r")
     check(out.count("\n") > 50, "no dmesg")
     check_dmesg(out)
+
+
+# --- kernels --------------------------------------------------------------------------------------
+
+def other_mini(package):
+    """A mini guest with another kernel: its folder."""
+    script = os.path.join(holmvm.TOP, "guests/mini.sh")
+    return subprocess.run([script], check=True, stdout=subprocess.PIPE,
+                          env={**os.environ, "HOLM_MINI_KERNEL": package}).stdout.decode().strip()
+
+
+def other_run(package, command, *args, timeout=2 * BOOT):
+    """Boots it to run one command; the output. Its power-off must be clean."""
+    folder = other_mini(package)
+    words = "quiet holm.run=" + holmvm.b64("echo holm-begin;" + command)
+    with Vm("--kernel", folder + "/vmlinuz", "--initrd", folder + "/initrd", *args, "--append",
+            words, tty=False) as vm:
+        match = vm.expect(rb"(?s)holm-begin\r*\n(.*?)holm-exit: (\d+)", timeout)
+        check(vm.wait(60) == 0, "exit code %s after power-off" % vm.code)
+        check(match.group(2) == b"0", "status %s" % match.group(2))
+        return match.group(1).decode(errors="replace").replace("\r", "")
+
+
+def other_kernel(package, machine, suffix):
+    """Each kernel comes up with 1, 2 and 4 CPUs and reads back what it wrote to a disk."""
+    run = ("nproc; uname -mr; head -c 1048576 /dev/urandom >/tmp/r;"
+           "dd if=/tmp/r of=/dev/vda bs=64k 2>/dev/null; sync; echo 3 >/proc/sys/vm/drop_caches;"
+           "head -c 1048576 /dev/vda | cmp - /tmp/r && echo same")
+    with scratch("kernel") as folder:
+        disk = folder + "/disk"
+        with open(disk, "wb") as f:
+            f.truncate(1 << 20)
+        for cpus in (1, 2, 4):
+            out = other_run(package, run, "-c", str(cpus), "--disk", disk).splitlines()
+            print(cpus, out, flush=True)
+            check(out[0] == str(cpus), "nproc says %s, want %d" % (out[0], cpus))
+            check(re.search(suffix + " " + machine + "$", out[1]), "uname says %s" % out[1])
+            check(out[2:] == ["same"], "the disk: %s" % out[2:])
+
+
+@case("full", 1200)
+def kernel_generic():
+    other_kernel("linux-image-amd64", "x86_64", r"\d-amd64")
+
+
+@case("full", 1200)
+def kernel_rt():
+    other_kernel("linux-image-rt-amd64", "x86_64", r"-rt-amd64")
+
+
+@case("full", 1200)
+def kernel_686():
+    """No PAE, 32-bit entry."""
+    other_kernel("linux-image-686:i386", "i686", r"\d-686")
+
+
+@case("full", 1200)
+def kernel_686_pae():
+    other_kernel("linux-image-686-pae:i386", "i686", r"\d-686-pae")
+
+
+@case("full", 1200)
+def kernel_rt_686_pae():
+    other_kernel("linux-image-rt-686-pae:i386", "i686", r"-rt-686-pae")
+
+
+@case("full", 900)
+def kernel_parameters():
+    """Command lines that take another way through the kernel; the clock asked for is used."""
+    for append, clock in (("noapic", None), ("nolapic", None), ("nox2apic noxsave", None),
+                          ("clocksource=hpet", "hpet"), ("clocksource=acpi_pm", "acpi_pm"),
+                          ("clocksource=tsc no-kvmclock", "tsc"), ("pci=nomsi pci=conf1", None),
+                          ("hpet=disable pti=on memtest=2", None)):
+        print(append, flush=True)
+        out, code = mini_run("nproc; cat /sys/bus/clocksource/devices/clocksource0/current_*",
+                             "-c", "2", append="quiet " + append)
+        lines = out.splitlines()
+        check(code == 0 and lines[0] == ("1" if append == "nolapic" else "2"),
+              "%s: %r" % (append, out))
+        check(clock in (None, lines[1]), "%s: the clock is %s" % (append, lines[1]))
+
+
+@case("full", 900)
+def reboot_ways():
+    """Each way of Linux to reboot resets the machine."""
+    for way, code in (("k", 10), ("a", 10), ("p", 10), ("b", 10), ("w,k", 10), ("t", 12)):
+        with mini("--no-reboot", "-c", "2", append="quiet reboot=" + way,
+                  run="echo rebooting; reboot -f; sleep 60", tty=False) as vm:
+            vm.expect("rebooting", BOOT)
+            check(vm.wait(30) == code, "reboot=%s: exit code %s, want %d" % (way, vm.code, code))
+
+
+@case("full")
+def cpu_hotplug():
+    run = ("cd /sys/devices/system/cpu; for i in 1 2 3; do for c in 1 2 3; do"
+           " echo 0 >cpu$c/online; done; nproc; for c in 1 2 3; do echo 1 >cpu$c/online; done;"
+           " nproc; done")
+    out, code = mini_run(run, "-c", "4")
+    check(code == 0 and out.split() == ["1", "4"] * 3, "nproc says %r" % out)
+    out, code = mini_run("nproc; cd /sys/devices/system/cpu; for c in 1 2 3; do"
+                         " echo 1 >cpu$c/online; done; nproc", "-c", "4", append="quiet maxcpus=1")
+    check(code == 0 and out.split() == ["1", "4"], "maxcpus=1: nproc says %r" % out)
+
+
+@case("full")
+def suspend_to_idle():
+    """The alarm of the real-time clock wakes it."""
+    out, code = mini_run("echo +3 >/sys/class/rtc/rtc0/wakealarm; echo freeze >/sys/power/state;"
+                         " echo woke $?; dmesg | grep -o 'PM: suspend exit'", "-c", "2")
+    check(out.splitlines() == ["woke 0", "PM: suspend exit"], out)
+
+
+@case("full")
+def sysrq_break():
+    """Ctrl-] b is a break, after which Linux takes a key for a SysRq command."""
+    with mini_shell("--no-reboot", append="quiet sysrq_always_enabled=1") as vm:
+        vm.send(b"\x1dbh")
+        vm.expect("sysrq: HELP", 30)
+        vm.send(b"\x1dbb")
+        check(vm.wait(30) == 10, "exit code %s, want 10" % vm.code)
+
+
+def kexec_disks(folder):
+    """The guest's own kernel and initrd as disks, and the commands that make files of them."""
+    src, args, cmds = guest("mini"), [], []
+    for name, dev in (("vmlinuz", "vda"), ("initrd", "vdb")):
+        data = open(os.path.join(src, name), "rb").read()
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data)
+            f.truncate((len(data) + 511) & ~511)
+        args += ["--disk", os.path.join(folder, name) + ",ro"]
+        cmds.append("head -c %d /dev/%s >/tmp/%s" % (len(data), dev, name))
+    return args, "; ".join(cmds)
+
+
+@case("full", 900)
+def kexec():
+    """A kernel that a guest starts itself, at its own wish and after a panic."""
+    second = "quiet console=ttyS0 nr_cpus=%d holm.run=" + holmvm.b64(
+        "echo second $(nproc); ls /proc/vmcore 2>/dev/null; sleep 1")
+    with scratch("kexec") as folder:
+        disks, files = kexec_disks(folder)
+        for run, append, args, said in (
+                ("kexec /tmp/vmlinuz /tmp/initrd '%s'" % (second % 2), "quiet", (), "second 2"),
+                ("kexec -p /tmp/vmlinuz /tmp/initrd '%s' && echo c >/proc/sysrq-trigger" %
+                 (second % 1), "quiet crashkernel=192M", ("-m", "1G"),
+                 r"second 1\r*\n/proc/vmcore")):
+            with mini("-c", "2", *disks, *args, append=append, run=files + "; " + run,
+                      tty=False) as vm:
+                vm.expect(said, 2 * BOOT)
+                check(vm.wait(60) == 0, "exit code %s" % vm.code)
+
+
+@case("full", 600)
+def memtest():
+    """Memtest86+: a 32-bit and a 64-bit program by the Linux boot protocol, with its own SMP."""
+    for name in ("memtest86+x64.bin", "memtest86+ia32.bin"):
+        image = os.path.join(guest("memtest"), name)
+        with Vm("--kernel", image, "--cmdline", "console=ttyS0,115200", "-m", "64M", "-c",
+                "2") as vm:
+            vm.expect("2 Cores 2 Threads +SMP: 2T", 60)
+            vm.expect("Using: All Cores", 180)
+            vm.expect("Pass: +0 +Errors: 0", 60)
+            vm.expect(r"#3  \[Moving inversions", 240)
+            check(b"Errors: 0" in vm.output and not re.search(rb"Errors: +[1-9]", vm.output),
+                  "%s finds errors" % name)
+            vm.send("\x1b")  # Exit: it reboots
+            vm.expect(r"Memtest86\+ v", 60)
 
 
 # --- Debian ---------------------------------------------------------------------------------------

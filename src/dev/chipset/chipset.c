@@ -39,6 +39,13 @@ static void list_add(struct chipset *chipset, struct device *dev)
 	chipset->last = dev;
 }
 
+static void chipset_rtc_alarm(void *arg)
+{
+	struct chipset *chipset = arg;
+
+	pm_rtc_alarm(chipset->pm);
+}
+
 /* ---- open, in order ---- */
 
 static int open_timers(struct chipset *chipset, struct board *board,
@@ -47,7 +54,9 @@ static int open_timers(struct chipset *chipset, struct board *board,
 	const struct rtc_config rtc = {.low_ram = config->low_ram,
 				       .high_ram = config->high_ram,
 				       .cpus = board->cpus,
-				       .mouse = config->has_mouse};
+				       .mouse = config->has_mouse,
+				       .alarm = chipset_rtc_alarm,
+				       .alarm_arg = chipset};
 	struct device *dev;
 	int rc;
 

@@ -192,14 +192,24 @@ static void smi_write(void *arg, u64 off, unused_arg unsigned size, u64 value)
 
 /* ---- events from the host ---- */
 
-void pm_power_button(struct device *dev)
+static void pm_event(struct device *dev, u16 bit)
 {
 	struct pm *pm = (struct pm *)dev;
 
 	pthread_mutex_lock(&pm->lock);
-	pm->pm1_sts |= ACPI_PM1_PWRBTN;
+	pm->pm1_sts |= bit;
 	sci_update(pm);
 	pthread_mutex_unlock(&pm->lock);
+}
+
+void pm_power_button(struct device *dev)
+{
+	pm_event(dev, ACPI_PM1_PWRBTN);
+}
+
+void pm_rtc_alarm(struct device *dev)
+{
+	pm_event(dev, ACPI_PM1_RTC);
 }
 
 void pm_gpe_raise(struct device *dev, unsigned bit)

@@ -15,6 +15,10 @@ int pm_open(struct board *board, struct device **out);
 /* Presses the power button: PWRBTN_STS, and SCI if the guest wants it. Context: any thread. */
 void pm_power_button(struct device *dev);
 
+/* The real-time clock's alarm went off: RTC_STS, and SCI if the guest waits for it (ACPI 6.5,
+ * 4.8.3.1). Context: any thread. */
+void pm_rtc_alarm(struct device *dev);
+
 /* Sets general-purpose event `bit` 0..63. Context: any thread. */
 void pm_gpe_raise(struct device *dev, unsigned bit);
 

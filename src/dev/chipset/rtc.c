@@ -39,6 +39,10 @@ static void rtc_dev_irq(void *arg, bool level)
 {
 	struct rtc_dev *r = arg;
 
+	/* The HPET cuts the pin only: the alarm still is a wake event (ICH9 data sheet 13.8.3.1).
+	 */
+	if (level && (r->chip.cmos[RTC_REG_C] & RTC_C_AF) && r->config.alarm)
+		r->config.alarm(r->config.alarm_arg);
 	if (level == r->line)
 		return;
 	r->line = level;

@@ -12,6 +12,10 @@ struct rtc_config {
 	u64 high_ram;  /* bytes from 4 GiB on */
 	unsigned cpus; /* CMOS 0x5f tells firmware */
 	bool mouse;    /* equipment byte: a PS/2 mouse is there */
+	/* Told of each alarm that asserts IRQ8, also while it is cut. May be NULL. Our lock is
+	 * held. */
+	void (*alarm)(void *arg);
+	void *alarm_arg;
 };
 
 /* Context: loop, vCPUs stopped. */

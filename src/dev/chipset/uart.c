@@ -67,6 +67,7 @@ struct uart {
 	u16 divisor;
 	u8 rx[FIFO_SIZE];
 	u8 rx_head, rx_count;
+	u16 rx_break;	  /* bit per place in rx: this byte came as a break */
 	u8 tx[FIFO_SIZE]; /* only what the backend did not take */
 	u8 tx_count;
 	bool thre_pending; /* THRE interrupt latched: cleared by reading IIR or writing THR */
@@ -112,6 +113,14 @@ static void uart_update(struct uart *u)
 
 /* ---- data (lock held) ---- */
 
+/* LSR tells of a break when its byte is the next to be read (PC16550D, 8.4 "LSR4"). */
+static void rx_show_break(struct uart *u)
+{
+	if (u->rx_count && (u->rx_break >> u->rx_head & 1))
+		u->lsr |= LSR_BI;
+	u->rx_break &= (u16)~BIT64(u->rx_head);
+}
+
 static void rx_push(struct uart *u, u8 byte)
 {
 	if (u->rx_count == fifo_depth(u)) {
@@ -140,6 +149,7 @@ static u8 rx_pop(struct uart *u)
 		byte = u->rx[u->rx_head];
 		u->rx_head = (u8)((u->rx_head + 1) % FIFO_SIZE);
 		u->rx_count--;
+		rx_show_break(u);
 	}
 	if (!u->rx_count) {
 		u->lsr &= (u8)~LSR_DR;
@@ -152,6 +162,7 @@ static u8 rx_pop(struct uart *u)
 static void rx_clear(struct uart *u)
 {
 	u->rx_count = 0;
+	u->rx_break = 0;
 	rx_pop(u);
 }
 
@@ -329,11 +340,12 @@ void uart_break(struct device *dev)
 	struct uart *u = (struct uart *)dev;
 
 	pthread_mutex_lock(&u->lock);
-	if (u->rx_count < fifo_depth(u)) {
-		rx_push(u, 0);
-		u->lsr |= LSR_BI;
-		uart_update(u);
-	}
+	if (u->rx_count < fifo_depth(u))
+		u->rx_break |= (u16)BIT64((u->rx_head + u->rx_count) % FIFO_SIZE);
+	rx_push(u, 0);
+	if (u->rx_count == 1)
+		rx_show_break(u);
+	uart_update(u);
 	pthread_mutex_unlock(&u->lock);
 }
 
@@ -375,14 +387,23 @@ static bool uart_describe(const struct device *dev, struct device_desc *desc)
 }
 
 static const struct state_field uart_fields[] = {
-	STATE_FIELD(struct uart, ier, 1),      STATE_FIELD(struct uart, fcr, 1),
-	STATE_FIELD(struct uart, lcr, 1),      STATE_FIELD(struct uart, mcr, 1),
-	STATE_FIELD(struct uart, lsr, 1),      STATE_FIELD(struct uart, msr, 1),
-	STATE_FIELD(struct uart, scr, 1),      STATE_FIELD(struct uart, divisor, 1),
-	STATE_ARRAY(struct uart, rx, 1),       STATE_FIELD(struct uart, rx_head, 1),
-	STATE_FIELD(struct uart, rx_count, 1), STATE_ARRAY(struct uart, tx, 1),
-	STATE_FIELD(struct uart, tx_count, 1), STATE_FIELD(struct uart, thre_pending, 1),
-	STATE_FIELD(struct uart, line, 1),     STATE_END,
+	STATE_FIELD(struct uart, ier, 1),
+	STATE_FIELD(struct uart, fcr, 1),
+	STATE_FIELD(struct uart, lcr, 1),
+	STATE_FIELD(struct uart, mcr, 1),
+	STATE_FIELD(struct uart, lsr, 1),
+	STATE_FIELD(struct uart, msr, 1),
+	STATE_FIELD(struct uart, scr, 1),
+	STATE_FIELD(struct uart, divisor, 1),
+	STATE_ARRAY(struct uart, rx, 1),
+	STATE_FIELD(struct uart, rx_head, 1),
+	STATE_FIELD(struct uart, rx_count, 1),
+	STATE_FIELD(struct uart, rx_break, 1),
+	STATE_ARRAY(struct uart, tx, 1),
+	STATE_FIELD(struct uart, tx_count, 1),
+	STATE_FIELD(struct uart, thre_pending, 1),
+	STATE_FIELD(struct uart, line, 1),
+	STATE_END,
 };
 
 static const struct device_class uart_class = {

@@ -32,7 +32,8 @@ unsigned uart_receive(struct device *dev, const u8 *bytes, unsigned len);
 /* The backend takes bytes again after put returned 0. Context: any thread. */
 void uart_writable(struct device *dev);
 
-/* A break condition on the line (BI and a zero byte). Context: any thread. */
+/* A break condition on the line: a zero byte with BI, after what is in the FIFO; an overrun when
+ * that is full. Context: any thread. */
 void uart_break(struct device *dev);
 
 #endif

@@ -67,6 +67,7 @@ static size_t make_bzimage(void)
 	h->header = LINUX_HEADER_MAGIC;
 	h->version = 0x020f;
 	h->loadflags = LINUX_LOADED_HIGH;
+	h->code32_start = LINUX_LOAD_HIGH;
 	h->initrd_addr_max = 0x7fffffff;
 	h->kernel_alignment = 0x200000;
 	h->relocatable_kernel = 1;
@@ -233,8 +234,9 @@ static void test_files(void **state)
 	for (size_t cut = 1; cut < len; cut += cut < 0x700 ? 1 : 97)
 		assert_int_equal(try_open(put("cut", bz, cut), NULL, 512 * MIB), -ENOEXEC);
 	refuse(put("cut", bz, len - 100), -ENOEXEC, "cut short");
-	h->xloadflags = 0;
-	refuse(put("bz32", bz, len), -ENOEXEC, "64-bit entry");
+	h->code32_start = 0;
+	refuse(put("bz16", bz, len), -ENOEXEC, "real mode");
+	h->code32_start = LINUX_LOAD_HIGH;
 	h->version = 0x0205;
 	refuse(put("old", bz, len), -ENOEXEC, "2.05");
 	memset(bz, 0, 64);
@@ -391,6 +393,8 @@ static void check_linux(const struct board *board, const struct cpu_state *s, u6
 	assert_true(bp->hdr.ramdisk_image + bp->hdr.ramdisk_size <= e820_usable_top(ram));
 	assert_true(e820_usable_top(ram) - bp->hdr.ramdisk_image < 8192);
 	assert_memory_equal(at(board, bp->hdr.ramdisk_image, 5), "INITR", 5);
+	/* A jump to the BIOS finds a way to reset: mov dx, 0xcf9 */
+	assert_memory_equal(at(board, 0xffff0, 3), "\xba\xf9\x0c", 3);
 	sd = at(board, bp->hdr.setup_data, sizeof(*sd));
 	assert_int_equal(sd->type, 9);
 	assert_int_equal(sd->next, 0);
@@ -435,6 +439,68 @@ static void test_linux(void **state)
 		boot_close(boot);
 		ram_close(&board.ram);
 	}
+}
+
+/* A kernel without a 64-bit entry, built at `code`, started at its 32-bit one. */
+static void check_linux32(size_t len, u64 code)
+{
+	const struct boot_config cfg = {.kernel = put("bz32", bz, len),
+					.initrd = put("initrd", "INITRD", 6),
+					.cmdline = "quiet",
+					.ram = 64 * MIB,
+					.cpus = 1};
+	const struct linux_boot_params *bp;
+	struct board board;
+	struct boot *boot;
+	struct cpu_state s;
+	const u64 *gdt;
+
+	board_fill(&board, cfg.ram);
+	assert_int_equal(boot_open(&cfg, &boot), 0);
+	assert_int_equal(boot_build(boot, &board, NULL, 0, &s), 0);
+	assert_int_equal(s.rip, code);
+	assert_int_equal(s.gpr[R_RSI], MAP_PARAMS);
+	assert_int_equal(s.gpr[R_RBP] | s.gpr[R_RDI] | s.gpr[R_RBX], 0);
+	assert_int_equal(s.cr0 & 0x80000001, 1);
+	assert_int_equal(s.efer, 0);
+	assert_int_equal(s.rflags, 2);
+	assert_int_equal(s.seg[S_CS].sel, 0x10);
+	assert_int_equal(s.seg[S_CS].ar & (AR_L | AR_DB), AR_DB);
+	assert_int_equal(s.seg[S_SS].sel, 0x18);
+	gdt = at(&board, s.gdt.base, s.gdt.limit + 1u);
+	assert_int_equal(gdt[2], 0x00cf9b000000ffffull);
+	assert_int_equal(gdt[3], 0x00cf93000000ffffull);
+	assert_memory_equal(at(&board, code, 4), "\xcc\xcc\xcc\xcc", 4);
+	bp = at(&board, MAP_PARAMS, sizeof(*bp));
+	assert_int_equal(bp->hdr.code32_start, code);
+	assert_string_equal(at(&board, bp->hdr.cmd_line_ptr, 6), "quiet");
+	assert_memory_equal(at(&board, bp->hdr.ramdisk_image, 5), "INITR", 5);
+	boot_close(boot);
+	ram_close(&board.ram);
+}
+
+static void test_linux32(void **state)
+{
+	struct linux_setup_header *h = (void *)(bz + LINUX_SETUP_OFFSET);
+	size_t len = make_bzimage();
+
+	(void)state;
+	h->xloadflags = 0;
+	check_linux32(len, 16 * MIB);
+	/* Not relocatable: the fixed place, and what it unpacks to is reckoned where it runs. */
+	h->relocatable_kernel = 0;
+	check_linux32(len, MIB);
+	h->init_size = 512 * MIB;
+	refuse(put("bz32", bz, len), -ENOSPC, "give it -m");
+	h->init_size = 16 * MIB;
+	/* Before 2.12 there are no xloadflags, before 2.10 no pref_address. */
+	h->xloadflags = XLF_KERNEL_64;
+	h->version = 0x020b;
+	h->relocatable_kernel = 1;
+	check_linux32(len, 16 * MIB);
+	h->version = 0x0206;
+	h->kernel_alignment = MIB;
+	check_linux32(len, MIB);
 }
 
 static void test_pvh(void **state)
@@ -527,7 +593,8 @@ int main(void)
 		cmocka_unit_test(test_e820),	  cmocka_unit_test(test_files),
 		cmocka_unit_test(test_elf_files), cmocka_unit_test(test_fit),
 		cmocka_unit_test(test_cmdline),	  cmocka_unit_test(test_linux),
-		cmocka_unit_test(test_pvh),	  cmocka_unit_test(test_real),
+		cmocka_unit_test(test_linux32),	  cmocka_unit_test(test_pvh),
+		cmocka_unit_test(test_real),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

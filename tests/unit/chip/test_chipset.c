@@ -248,6 +248,41 @@ static void test_uart_loopback_input(void **state)
 	assert_int_equal(inb(r, p), 'x');
 }
 
+/* A break stands in the FIFO where it came, as a zero byte that LSR tells of when it is next. */
+static void test_uart_break(void **state)
+{
+	struct rig *r = *state;
+	const u16 p = LAYOUT_PORT_COM1;
+	struct device *uart = chipset_uart(r->chipset, 0);
+
+	outb(r, p + 2, 0x01);
+	uart_break(uart);
+	assert_int_equal(inb(r, p + 5), 0x71);
+	assert_int_equal(inb(r, p + 5), 0x61); /* the read cleared it */
+	assert_int_equal(inb(r, p), 0);
+	assert_int_equal(uart_receive(uart, (const u8 *)"ab", 2), 2);
+	uart_break(uart);
+	assert_int_equal(uart_receive(uart, (const u8 *)"h", 1), 1);
+	assert_int_equal(inb(r, p + 5), 0x61);
+	assert_int_equal(inb(r, p), 'a');
+	assert_int_equal(inb(r, p + 5), 0x61);
+	assert_int_equal(inb(r, p), 'b');
+	assert_int_equal(inb(r, p + 5), 0x71);
+	assert_int_equal(inb(r, p), 0);
+	assert_int_equal(inb(r, p + 5), 0x61);
+	assert_int_equal(inb(r, p), 'h');
+	assert_int_equal(inb(r, p + 5), 0x60);
+	/* Full: lost, as on the wire. */
+	assert_int_equal(uart_receive(uart, (const u8 *)"0123456789abcdef", 16), 16);
+	uart_break(uart);
+	assert_int_equal(inb(r, p + 5), 0x63);
+	for (unsigned i = 0; i < 16; i++) {
+		assert_int_not_equal(inb(r, p), 0);
+		assert_int_equal(inb(r, p + 5) & 0x10, 0);
+	}
+	assert_int_equal(inb(r, p + 5), 0x60);
+}
+
 /* Answers of the keyboard controller to Linux's probe, in its order. */
 static void test_i8042_probe(void **state)
 {
@@ -316,6 +351,40 @@ static void test_i8042_keys(void **state)
 	i8042_key(dev, keys, 3);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(inb(r, 0x60), keys[i]);
+}
+
+/* The alarm is a wake event, whoever has IRQ8. */
+static void test_rtc_wake(void **state)
+{
+	struct rig *r = *state;
+	const u16 p = LAYOUT_PORT_PM;
+	unsigned msis;
+
+	ioapic_pin(r, 9, 0x8029);
+	outb(r, LAYOUT_PORT_SMI_CMD, 2);
+	bus_write(r->board.bus, BUS_MMIO, LAYOUT_HPET + 0x10, 4, 3); /* legacy replacement */
+	for (u8 reg = 1; reg <= 5; reg = (u8)(reg + 2)) {
+		outb(r, 0x70, reg);
+		outb(r, 0x71, 0xff); /* every second */
+	}
+	outb(r, 0x70, 0x0b);
+	outb(r, 0x71, 0x02); /* no alarm interrupt yet */
+	bus_write(r->board.bus, BUS_PIO, p + 2, 2, 0x0400);
+	outb(r, 0x70, 0x0c);
+	inb(r, 0x71);
+	while (!(inb(r, 0x71) & 0x20))
+		;
+	assert_int_equal(bus_read(r->board.bus, BUS_PIO, p, 2) & 0x0400, 0);
+	msis = r->msis;
+	outb(r, 0x70, 0x0b);
+	outb(r, 0x71, 0x22);
+	outb(r, 0x70, 0x0c);
+	while (!(inb(r, 0x71) & 0x20))
+		;
+	assert_int_equal(bus_read(r->board.bus, BUS_PIO, p, 2) & 0x0400, 0x0400);
+	assert_int_equal(r->msis, msis + 1);
+	bus_write(r->board.bus, BUS_PIO, p, 2, 0x0400);
+	assert_int_equal(bus_read(r->board.bus, BUS_PIO, p, 2) & 0x0400, 0);
 }
 
 static void test_pm(void **state)
@@ -507,7 +576,8 @@ int main(void)
 		TEST(test_i8042_probe), TEST(test_i8042_keys),
 		TEST(test_pm),		TEST(test_small_ports),
 		TEST(test_fw_cfg),	TEST(test_ticks),
-		TEST(test_life),
+		TEST(test_life),	TEST(test_rtc_wake),
+		TEST(test_uart_break),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
