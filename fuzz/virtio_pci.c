@@ -58,7 +58,9 @@ static void on_msi(void *arg, unused_arg u64 addr, unused_arg u32 data)
 
 static void on_line(unused_arg void *arg, unsigned gsi, unused_arg bool level)
 {
-	ASSERT(gsi >= LAYOUT_GSI_PCI && gsi < LAYOUT_GSI_PCI + 8, "a pin that is not PCI's");
+	ASSERT((gsi >= LAYOUT_GSI_PCI && gsi < LAYOUT_GSI_PCI + 8) ||
+		       (gsi < 16 && ICH9_PIRQ_IRQS & BIT(gsi)),
+	       "a pin that is not PCI's");
 }
 
 static int on_put(void *arg, unused_arg const u8 *bytes, unsigned len)
