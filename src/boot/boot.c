@@ -244,8 +244,8 @@ static int boot_place(struct boot *boot, struct board *board, const struct devic
 	return 0;
 }
 
-int boot_build(struct boot *boot, struct board *board, const struct device_desc *descs, unsigned n,
-	       struct cpu_state *bsp)
+/* The files may have been written to since the last start: everything is checked as it was then. */
+static int boot_read_files(struct boot *boot)
 {
 	int rc = payload_wake(&boot->kernel);
 
@@ -253,6 +253,20 @@ int boot_build(struct boot *boot, struct board *board, const struct device_desc 
 		rc = payload_check(&boot->kernel, &boot->image);
 	if (!rc)
 		rc = payload_wake(&boot->initrd);
+	if (!rc)
+		rc = boot_check_cmdline(boot);
+	if (!rc)
+		rc = boot_check_kernel(boot);
+	if (!rc)
+		rc = boot_place_initrd(boot);
+	return rc;
+}
+
+int boot_build(struct boot *boot, struct board *board, const struct device_desc *descs, unsigned n,
+	       struct cpu_state *bsp)
+{
+	int rc = boot_read_files(boot);
+
 	if (!rc)
 		rc = boot_place(boot, board, descs, n, bsp);
 	payload_rest(&boot->kernel);

@@ -42,11 +42,6 @@ static int payload_fill(struct payload_file *file)
 	return 0;
 }
 
-static s64 payload_mtime(const struct stat *st)
-{
-	return (s64)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-}
-
 static int payload_size(struct payload_file *file)
 {
 	struct stat st;
@@ -64,7 +59,6 @@ static int payload_size(struct payload_file *file)
 		return FAIL(-ENODATA, "%s: %s is empty; fetch or build it again", file->what,
 			    file->path);
 	file->size = (u64)st.st_size;
-	file->mtime_ns = payload_mtime(&st);
 	return 0;
 }
 
@@ -126,16 +120,13 @@ int payload_read(struct payload_file *file, const char *what, const char *path)
 
 int payload_wake(struct payload_file *file)
 {
-	struct stat st;
 	int rc;
 
 	if (file->data || !file->size)
 		return 0;
-	if (fstat(file->fd, &st) < 0 || (u64)st.st_size != file->size ||
-	    payload_mtime(&st) != file->mtime_ns)
-		return FAIL(-EBUSY, "%s: %s was changed while the machine ran; start it again",
-			    file->what, file->path);
-	rc = payload_load(file);
+	rc = payload_size(file);
+	if (!rc)
+		rc = payload_load(file);
 	if (rc)
 		payload_rest(file);
 	return rc;

@@ -21,7 +21,6 @@ struct payload_file {
 	u8 *data;	  /* own mapping, NULL when not given or not needed now */
 	u64 size;
 	int fd; /* valid while size is not 0 */
-	s64 mtime_ns;
 };
 
 enum kernel_kind { KERNEL_BZIMAGE, KERNEL_PVH };
@@ -45,7 +44,7 @@ int payload_read(struct payload_file *file, const char *what, const char *path);
 void payload_release(struct payload_file *file);
 /* Between starts: gives the bytes back, keeps the file open. */
 void payload_rest(struct payload_file *file);
-/* Before a start: the bytes are there again. -EBUSY when the file was changed since. */
+/* Before a start: the bytes are there again, as the file has them now, its size too. */
 int payload_wake(struct payload_file *file);
 
 /* Recognises and checks the kernel; every rejection is a sentence with its mend. */

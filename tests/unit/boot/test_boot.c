@@ -414,6 +414,7 @@ static void test_linux(void **state)
 						.cmdline = "quiet",
 						.ram = sizes[i],
 						.cpus = 2};
+		const struct linux_boot_params *bp;
 		struct board board;
 		struct boot *boot;
 		struct cpu_state s;
@@ -431,9 +432,14 @@ static void test_linux(void **state)
 		assert_int_equal(boot_build(boot, &board, &desc, 1, &s), 0);
 		check_linux(&board, &s, sizes[i]);
 		check_smbios(&board);
-		/* A file that was written in place is refused. */
-		put("initrd", "other!", 6);
-		assert_int_equal(boot_build(boot, &board, &desc, 1, &s), -EBUSY);
+		/* A file that was written in place is taken as it is now. */
+		put("initrd", "longer initrd", 13);
+		assert_int_equal(boot_build(boot, &board, &desc, 1, &s), 0);
+		bp = at(&board, MAP_PARAMS, sizeof(*bp));
+		assert_int_equal(bp->hdr.ramdisk_size, 13);
+		assert_memory_equal(at(&board, bp->hdr.ramdisk_image, 13), "longer initrd", 13);
+		put("initrd", "", 0);
+		assert_int_equal(boot_build(boot, &board, &desc, 1, &s), -ENODATA);
 		put("initrd", "INITRD", 6);
 		put("bz", bz, len);
 		boot_close(boot);
