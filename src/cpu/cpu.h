@@ -56,8 +56,8 @@ struct itlb_entry {
 #define EV_NMI	  0x04u
 #define EV_INIT	  0x08u
 #define EV_SIPI	  0x10u
-#define EV_KICK	  0x20u /* leave vcpu_run */
-#define EV_TIMER  0x40u /* own: a long instruction asks for a look at the timer */
+#define EV_KICK	  0x20u	 /* leave vcpu_run */
+#define EV_TIMER  0x40u	 /* own: a long instruction asks for a look at the timer */
 #define EV_FLUSH  0x80u	 /* another vCPU decoded code: drop write tags */
 #define EV_SHADOW 0x100u /* own: STI / MOV SS: one instruction without events */
 #define EV_TRAP	  0x200u /* own: TF or breakpoint #DB pending after an instruction */

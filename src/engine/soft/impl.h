@@ -96,9 +96,9 @@ struct engine {
 	struct lapic *lapic[SOFT_CPUS_MAX];
 	struct soft_slot slot[RAM_SLOTS_MAX];
 	unsigned slots;
-	u64 epoch;  /* atomic */
+	u64 epoch;		   /* atomic */
 	pthread_mutex_t code_lock; /* a page's version and its lines change together; a leaf */
-	u32 extint; /* level of the PIC's INTR; atomic */
+	u32 extint;		   /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;
 	unsigned world_wanted;
