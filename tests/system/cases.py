@@ -732,7 +732,8 @@ def other_run(package, command, *args, timeout=2 * BOOT):
 
 
 def other_kernel(package, machine, suffix):
-    """Each kernel comes up with 1, 2 and 4 CPUs and reads back what it wrote to a disk."""
+    """Each kernel comes up with 1, 2 and 4 CPUs and reads back what it wrote to a disk; with 2 only
+    where a sanitizer makes every boot last minutes."""
     run = ("nproc; uname -mr; head -c 1048576 /dev/urandom >/tmp/r;"
            "dd if=/tmp/r of=/dev/vda bs=64k 2>/dev/null; sync; echo 3 >/proc/sys/vm/drop_caches;"
            "head -c 1048576 /dev/vda | cmp - /tmp/r && echo same")
@@ -740,7 +741,7 @@ def other_kernel(package, machine, suffix):
         disk = folder + "/disk"
         with open(disk, "wb") as f:
             f.truncate(1 << 20)
-        for cpus in (1, 2, 4):
+        for cpus in (1, 2, 4) if os.environ.get("HOLM_MODE", "plain") == "plain" else (2,):
             out = other_run(package, run, "-c", str(cpus), "--disk", disk).splitlines()
             print(cpus, out, flush=True)
             check(out[0] == str(cpus), "nproc says %s, want %d" % (out[0], cpus))
