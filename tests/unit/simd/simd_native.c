@@ -71,12 +71,14 @@ static void on_signal(int sig, siginfo_t *si, void *ctx)
 
 void native_open(u64 (*fixup)(u64 rip))
 {
+	static u8 stack[65536];
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-	stack_t ss = {.ss_sp = malloc(65536), .ss_size = 65536};
+	stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
 
 	native_fixup = fixup;
-	native_code = (u64)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!native_code)
+		native_code = (u64)mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	sigaltstack(&ss, NULL);
 	sigaction(SIGFPE, &sa, NULL);
 	sigaction(SIGILL, &sa, NULL);
