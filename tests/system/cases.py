@@ -919,7 +919,8 @@ def debian_reboot():
     with scratch("debian") as folder:
         with Vm(*debian_args(folder, append="holm.autologin")) as vm:
             vm.expect(rb"root@debian:~# ", 900)
-            vm.send("touch /was-here; reboot\n")
+            vm.send("touch /was-here; reboot; sleep 9999\n")  # no prompt of the old boot
+            vm.expect("reboot: Restarting system", 300)
             vm.expect(rb"root@debian:~# ", 900)
             vm.send("ls /was-here; poweroff\n")
             vm.expect("[\r\n]/was-here", 60)
