@@ -145,7 +145,7 @@ static void neighbours(struct cpu *cpu)
 	u8 *p = code + 1536 + 256 + 64 * cpu->index;
 
 	memcpy(p, (const u8[]){RETURNS(0)}, 6);
-	for (u32 i = 1; i <= 2000; i++) {
+	for (u32 i = 1; i <= 20000; i++) {
 		*(volatile u32 *)(p + 1) = i;
 		if (run(p, (struct call){0}) != i)
 			__atomic_add_fetch(&stale_own, 1, __ATOMIC_SEQ_CST);
@@ -161,6 +161,10 @@ static void cross_modifying(void)
 	CHECK_EQ(seen_back, 0, "and none an older one again");
 	smp_run(n_cpus, handshake);
 	CHECK_EQ(wrong, 0, "new code after a handshake and CPUID");
+	if (on_qemu()) {
+		skip("own functions in a page that all CPUs write", "QEMU 7.2 never ends it");
+		return;
+	}
 	smp_run(n_cpus, neighbours);
 	CHECK_EQ(stale_own, 0, "own functions in a page that all CPUs write");
 }
