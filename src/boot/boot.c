@@ -244,15 +244,11 @@ static int boot_place(struct boot *boot, struct board *board, const struct devic
 	return 0;
 }
 
-/* The files may have been written to since the last start: everything is checked as it was then. */
-static int boot_read_files(struct boot *boot)
+/* Kernel and sizes: is it something to boot, and does it fit? Places the initrd. */
+static int boot_check_files(struct boot *boot)
 {
-	int rc = payload_wake(&boot->kernel);
+	int rc = payload_check(&boot->kernel, &boot->image);
 
-	if (!rc)
-		rc = payload_check(&boot->kernel, &boot->image);
-	if (!rc)
-		rc = payload_wake(&boot->initrd);
 	if (!rc)
 		rc = boot_check_cmdline(boot);
 	if (!rc)
@@ -260,6 +256,16 @@ static int boot_read_files(struct boot *boot)
 	if (!rc)
 		rc = boot_place_initrd(boot);
 	return rc;
+}
+
+/* The files may have been written to since the last start, so they are checked again. */
+static int boot_read_files(struct boot *boot)
+{
+	int rc = payload_wake(&boot->kernel);
+
+	if (!rc)
+		rc = payload_wake(&boot->initrd);
+	return rc ? rc : boot_check_files(boot);
 }
 
 int boot_build(struct boot *boot, struct board *board, const struct device_desc *descs, unsigned n,
@@ -294,17 +300,10 @@ int boot_open(const struct boot_config *cfg, struct boot **out)
 	boot->cfg = *cfg;
 	boot->cmdline = cfg->cmdline ? cfg->cmdline : "";
 	rc = payload_read(&boot->kernel, "kernel", cfg->kernel);
+	if (!rc && cfg->initrd) /* may be huge: it is read when it is known to fit */
+		rc = payload_find(&boot->initrd, "initrd", cfg->initrd);
 	if (!rc)
-		rc = payload_check(&boot->kernel, &boot->image);
-	if (!rc && cfg->initrd)
-		rc = payload_find(&boot->initrd, "initrd",
-				  cfg->initrd); /* may be huge: read late */
-	if (!rc)
-		rc = boot_check_cmdline(boot);
-	if (!rc)
-		rc = boot_check_kernel(boot);
-	if (!rc)
-		rc = boot_place_initrd(boot);
+		rc = boot_check_files(boot);
 	if (rc) {
 		boot_close(boot);
 		return rc;
