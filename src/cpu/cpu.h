@@ -62,10 +62,13 @@ struct itlb_entry {
 #define EV_SHADOW 0x100u /* own: STI / MOV SS: one instruction without events */
 #define EV_TRAP	  0x200u /* own: TF or breakpoint #DB pending after an instruction */
 #define EV_WORLD  0x800u /* another vCPU wants the world to stand still */
+#define EV_CODE	  0x1000u /* decoded bytes changed somewhere: see engine/soft/trans */
 #define EV_STOP	  0x400u /* own: HLT or shutdown: leave the loop */
 
 /* How an access is meant; index into the page walk's checks. */
 enum cpu_access { ACC_READ, ACC_WRITE, ACC_EXEC };
+
+enum tlb_loss { TLB_ALL, TLB_LOCAL, TLB_PAGES, TLB_WRITES };
 
 struct cpu;
 struct cpu_ops {
@@ -94,6 +97,9 @@ struct cpu_ops {
 	void (*world_start)(struct cpu *c);
 	/* Address translation changed: drop decoded-block lookups keyed by virtual address. */
 	void (*flushed)(struct cpu *c);
+	/* The TLB lost entries (may be NULL): all, all but global ones, `pages` from `page` on, the
+	 * write halves. For whoever caches what it holds. */
+	void (*dropped)(struct cpu *c, enum tlb_loss loss, u64 page, u64 pages);
 };
 
 /* A pending exception on its way to delivery. */

@@ -194,8 +194,15 @@ static bool walk_write_ok(const struct cpu *c, const struct walk *w, enum cpu_vi
 	return w->dirty && walk_allowed(c, w, ACC_WRITE, view);
 }
 
+static void dropped(struct cpu *c, enum tlb_loss loss, u64 page, u64 pages)
+{
+	if (c->ops->dropped)
+		c->ops->dropped(c, loss, page, pages);
+}
+
 static void tlb_drop_page(struct cpu *c, u64 page)
 {
+	dropped(c, TLB_PAGES, page, 1);
 	for (unsigned v = 0; v < VIEW_COUNT; v++) {
 		struct tlb_entry *e = &c->views[v].e[page & (TLB_ENTRIES - 1)];
 		if (e->r == page)
@@ -333,6 +340,7 @@ void tlb_flush_all(struct cpu *c)
 			c->itlb[v][i].tag = TLB_NONE;
 	c->fills = 0;
 	c->large_1g = c->large_2m = 0;
+	dropped(c, TLB_ALL, 0, 0);
 	c->ops->flushed(c);
 }
 
@@ -350,11 +358,13 @@ void tlb_flush_nonglobal(struct cpu *c)
 			if (!c->itlb[v][i].global)
 				c->itlb[v][i].tag = TLB_NONE;
 	c->fills = 0;
+	dropped(c, TLB_LOCAL, 0, 0);
 	c->ops->flushed(c);
 }
 
 static void tlb_flush_range(struct cpu *c, u64 first_page, u64 pages)
 {
+	dropped(c, TLB_PAGES, first_page, pages);
 	for (unsigned v = 0; v < VIEW_COUNT; v++)
 		for (unsigned i = 0; i < TLB_ENTRIES; i++)
 			if (c->views[v].e[i].r - first_page < pages)
@@ -379,6 +389,7 @@ void tlb_flush_page(struct cpu *c, u64 la)
 
 void tlb_flush_writes(struct cpu *c)
 {
+	dropped(c, TLB_WRITES, 0, 0);
 	for (unsigned v = 0; v < VIEW_COUNT; v++)
 		for (unsigned i = 0; i < TLB_ENTRIES; i++)
 			c->views[v].e[i].w = TLB_NONE;

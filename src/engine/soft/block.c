@@ -51,6 +51,8 @@ void block_reset(struct vcpu *v)
 	v->store_used = 0;
 	v->jump_gen++;
 	v->block = NULL;
+	if (v->trans)
+		trans_reset(v);
 }
 
 static u32 hash_bytes(const u8 *p, unsigned n)

@@ -79,7 +79,12 @@ bool code_stored(struct engine *e, gpa_t gpa, u64 len)
 	pthread_mutex_lock(&e->code_lock);
 	__atomic_fetch_add(&page->ver, 1, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&page->lines, 0, __ATOMIC_SEQ_CST);
+	e->changed[e->changes % CHANGES] = page;
+	__atomic_store_n(&e->changes, e->changes + 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&e->code_lock);
+	for (unsigned i = 0; e->translate && i < e->cpus; i++)
+		if (e->vcpu[i])
+			cpu_event(&e->vcpu[i]->cpu, EV_CODE);
 	return true;
 }
 

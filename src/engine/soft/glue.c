@@ -305,6 +305,18 @@ static void glue_flushed(struct cpu *c)
 {
 	vcpu_of(c)->jump_gen++;
 }
+static void glue_dropped(struct cpu *c, enum tlb_loss loss, u64 page, u64 pages)
+{
+	struct vcpu *v = vcpu_of(c);
+	if (!v->trans)
+		return;
+	switch (loss) {
+	case TLB_ALL: table_flush(v, true); break;
+	case TLB_LOCAL: table_flush(v, false); break;
+	case TLB_PAGES: table_flush_page(v, page, pages); break;
+	case TLB_WRITES: table_flush_writes(v); break;
+	}
+}
 
 const struct cpu_ops soft_cpu_ops = {
 	.page = glue_page,
@@ -323,6 +335,7 @@ const struct cpu_ops soft_cpu_ops = {
 	.world_stop = glue_world_stop,
 	.world_start = glue_world_start,
 	.flushed = glue_flushed,
+	.dropped = glue_dropped,
 };
 
 /* --- local APIC --- */

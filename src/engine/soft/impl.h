@@ -15,10 +15,12 @@
 #define ENGINE_SOFT_IMPL_H
 
 #include <pthread.h>
+#include <time.h>
 
 #include "cpu/cpu.h"
 #include "cpu/lapic.h"
 #include "engine/engine.h"
+#include "engine/soft/trans/trans.h"
 
 #define SOFT_CPUS_MAX 64
 
@@ -50,7 +52,10 @@ struct block {
 	u16 count;   /* instructions, the closing pseudo-instruction included */
 	u16 retired; /* guest instructions */
 	u16 bytes;
-	bool trusted;
+	bool trusted, untranslated;
+	u8 runs;
+	struct tblock *native;
+	u64 native_gen;
 	struct insn insn[];
 };
 
@@ -86,8 +91,15 @@ struct vcpu {
 	/* statistics */
 	u64 exits_pio, exits_mmio, halts, block_lookups, block_decodes, block_drops;
 	unsigned pauses;
+	/* translated code */
+	struct trans *trans; /* NULL: interpreted only */
+	struct trans_hot hot;
+	struct tlink *link; /* wants to be linked to the block that is entered next */
+	u64 native_gen, armed;
+	timer_t host_timer;
 };
 
+#define CHANGES 1024u
 struct engine {
 	struct board *board;
 	const struct cpu_model *model;
@@ -98,6 +110,9 @@ struct engine {
 	unsigned slots;
 	u64 epoch;		   /* atomic */
 	pthread_mutex_t code_lock; /* a page's version and its lines change together; a leaf */
+	u64 changes; /* code pages whose decoded bytes changed: how many ever; atomic */
+	const struct soft_page *changed[CHANGES];
+	bool translate;
 	u32 extint;		   /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;

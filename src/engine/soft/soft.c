@@ -109,7 +109,7 @@ static int soft_check(const char *options, unsigned cpus)
 	if (!cpus || cpus > SOFT_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", cpus,
 			    SOFT_CPUS_MAX);
-	if (options && options[0])
+	if (options && options[0] && strcmp(options, "translate=off") && strcmp(options, "translate=on"))
 		return FAIL(-EINVAL, "engine soft: unknown option '%.40s'; it has none", options);
 	return 0;
 }
@@ -128,6 +128,7 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	e->board = config->board;
 	e->model = config->model;
 	e->cpus = config->cpus;
+	e->translate = config->options && !strcmp(config->options, "translate=on");
 	world_open(e);
 	pthread_mutex_init(&e->code_lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))
@@ -187,7 +188,9 @@ static int soft_vcpu_open(struct engine *e, unsigned id, struct vcpu **out)
 	v->epoch_seen = ~0ull;
 	cpu_open(&v->cpu, e->model, &soft_cpu_ops, v);
 	lapic_init(&v->lapic, id, id == 0, e->model->maxphyaddr, &soft_lapic_ops, v);
-	err = block_open(v);
+	err = e->translate ? trans_open(v) : 0;
+	if (!err)
+		err = block_open(v);
 	if (err) {
 		munmap(v, sizeof(*v));
 		return err;
@@ -204,6 +207,7 @@ static void soft_vcpu_close(struct vcpu *v)
 		return;
 	v->engine->vcpu[v->id] = NULL;
 	block_close(v);
+	trans_close(v);
 	munmap(v, sizeof(*v));
 }
 

@@ -156,6 +156,8 @@ static bool halted(struct vcpu *v)
 			world_park(v);
 		if (ev & EV_FLUSH)
 			code_ack(v);
+		if (ev & EV_CODE && v->trans)
+			trans_changed(v);
 		apic_signals(v);
 		if (c->s.activity == CPU_HALTED) {
 			timer_poll(v);
@@ -180,6 +182,10 @@ static enum next handle_events(struct vcpu *v)
 		code_ack(v);
 	if (ev & EV_WORLD)
 		world_park(v);
+	if (ev & EV_CODE && v->trans)
+		trans_changed(v);
+	if (ev & EV_TIMER)
+		v->armed = LAPIC_NEVER;
 	if (c->s.activity != CPU_RUNNING) {
 		cpu_event(c, ev & EV_KICK);
 		return halted(v) ? GO_ON : LEAVE;
@@ -237,6 +243,15 @@ static void run_guest(struct vcpu *v)
 			interp_one(c);
 			continue;
 		}
+		if (v->trans) {
+			struct tblock *t = trans_block(v, b);
+			if (t) {
+				v->block = NULL;
+				trans_run(v, t);
+				continue;
+			}
+			v->link = NULL;
+		}
 		v->block = b;
 		run_block(c, b);
 	}
@@ -257,6 +272,8 @@ static noinline void run_protected(struct vcpu *v)
 enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 {
 	struct cpu *c = &v->cpu;
+	if (v->trans)
+		trans_thread(v);
 	world_enter(v);
 	code_ack(v);
 	cpu_event(c, EV_INTR);

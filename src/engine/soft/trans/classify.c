@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* classify: what the translator does with an instruction. Pure; see trans.h. */
+#include "cpu/insn_forms.h"
+#include "cpu/interp.h"
+#include "engine/soft/trans/recode.h"
+#include "engine/soft/trans/trans.h"
+
+#define FL_ALL 0x3fu
+
+static enum tkind kind_one(const struct insn *in)
+{
+	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
+	bool mem = in->pfx & PFX_MEM;
+	if (op < 0x40)
+		return (op & 7) < 6 ? T_COPY : T_INTERP;
+	switch (op) {
+	case 0x50 ... 0x57: return in->osz == 8 ? T_PUSH_R : T_INTERP;
+	case 0x58 ... 0x5f: return in->osz == 8 && in->rm != R_RSP ? T_POP_R : T_INTERP;
+	case 0x68:
+	case 0x6a: return in->osz == 8 ? T_PUSH_I : T_INTERP;
+	case 0x70 ... 0x7f: return T_JCC;
+	case 0x90: return in->pfx & PFX_REP ? T_INTERP : in->rm == R_RAX ? T_NOP : T_COPY;
+	case 0x63:
+	case 0x69:
+	case 0x6b:
+	case 0x80:
+	case 0x81:
+	case 0x83 ... 0x8b:
+	case 0x91 ... 0x99:
+	case 0x9e:
+	case 0x9f:
+	case 0xa8:
+	case 0xa9:
+	case 0xb0 ... 0xbf:
+	case 0xc0:
+	case 0xc1:
+	case 0xd0 ... 0xd3:
+	case 0xf5:
+	case 0xf8:
+	case 0xf9:
+	case 0xfe: return T_COPY;
+	case 0x8d: return T_LEA;
+	case 0xc6:
+	case 0xc7: return reg == 0 ? T_COPY : T_INTERP;
+	case 0xc2:
+	case 0xc3: return in->osz == 8 ? T_RET : T_END;
+	case 0xc9: return in->osz == 8 ? T_LEAVE : T_INTERP;
+	case 0xe3: return in->asz == 8 ? T_JRCXZ : T_END;
+	case 0xe8: return in->osz == 8 ? T_CALL : T_END;
+	case 0xe9:
+	case 0xeb: return T_JMP;
+	case 0xf6:
+	case 0xf7: return reg < 6 ? T_COPY : T_INTERP;
+	case 0xff:
+		if (reg < 2)
+			return T_COPY;
+		if (in->osz == 8 && reg == 2)
+			return T_CALL_E;
+		if (in->osz == 8 && reg == 4)
+			return T_JMP_E;
+		return reg == 6 && mem ? T_INTERP : T_END;
+	default: return T_INTERP;
+	}
+}
+
+static enum tkind kind_0f(const struct insn *in)
+{
+	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
+	bool mem = in->pfx & PFX_MEM;
+	switch (op) {
+	case 0x0d:
+	case 0x18:
+	case 0x1f: return T_NOP;
+	case 0x80 ... 0x8f: return T_JCC;
+	case 0x40 ... 0x4f:
+	case 0x90 ... 0x9f:
+	case 0xa4:
+	case 0xa5:
+	case 0xac:
+	case 0xad:
+	case 0xaf:
+	case 0xb0:
+	case 0xb1:
+	case 0xb6 ... 0xb8:
+	case 0xba:
+	case 0xbc ... 0xbf:
+	case 0xc0:
+	case 0xc1:
+	case 0xc3:
+	case 0xc8 ... 0xcf: return T_COPY;
+	case 0xa3:
+	case 0xab:
+	case 0xb3:
+	case 0xbb: return mem ? T_INTERP : T_COPY;
+	case 0xae: return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY : T_INTERP;
+	default: return T_INTERP;
+	}
+}
+
+static enum tkind kind(const struct insn *in)
+{
+	switch (insn_forms[in->form].map) {
+	case 0: return kind_one(in);
+	case 1: return kind_0f(in);
+	case 2: return in->opcode == 0xf0 || in->opcode == 0xf1 || in->opcode == 0xf6 ? T_COPY : T_INTERP;
+	case 5: return in->opcode >= 0xf2 && in->opcode <= 0xf7 ? T_COPY : T_INTERP;
+	case 6: return in->opcode == 0xf0 ? T_COPY : T_INTERP;
+	default: return T_INTERP;
+	}
+}
+
+static unsigned width(const struct insn *in, unsigned w)
+{
+	switch (w) {
+	case OPW_V: return in->osz;
+	case OPW_Y: return in->pfx & PFX_W ? 8 : 4;
+	case OPW_Z: return in->osz == 2 ? 2 : 4;
+	default: return w;
+	}
+}
+
+/* Shifts and rotates leave all flags alone when the masked count is 0. */
+static bool flags_may_stay(const struct insn *in)
+{
+	unsigned map = insn_forms[in->form].map, op = in->opcode;
+	if (map == 0 && (op == 0xd2 || op == 0xd3))
+		return true;
+	if (map == 0 && (op == 0xc0 || op == 0xc1))
+		return !(in->imm & (in->osz == 8 ? 63 : 31));
+	if (map == 1 && (op == 0xa5 || op == 0xad))
+		return true;
+	if (map == 1 && (op == 0xa4 || op == 0xac))
+		return !(in->imm & (in->osz == 8 ? 63 : 31));
+	return false;
+}
+
+struct tclass classify(const struct insn *in, u32 mode)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	struct tclass t = {.kind = T_INTERP, .fl_read = FL_ALL};
+	bool end = f->attr & IA_END;
+	if (in->fn == interp_ud || in->fn == interp_gp0 || in->fn == interp_nm)
+		return t; /* its body raises */
+	if (!(mode & MODE_64) || mode & MODE_STEP || f->state != IST_INT) {
+		t.kind = end ? T_END : T_INTERP;
+		return t;
+	}
+	t.kind = kind(in);
+	if (t.kind == T_INTERP || (t.kind == T_COPY && !recode_able(in)) ||
+	    (f->attr & IA_PRIV)) {
+		t.kind = end ? T_END : T_INTERP;
+		return t;
+	}
+	if (t.kind == T_END)
+		return t;
+	t.fl_read = f->fl_read;
+	t.fl_kill = flags_may_stay(in) ? 0 : f->fl_write | f->fl_undef;
+	if (flags_may_stay(in))
+		t.fl_read = FL_ALL;
+	if (t.kind != T_COPY || !(in->pfx & PFX_MEM))
+		return t;
+	for (unsigned i = 0; i < f->operands; i++)
+		if (f->op[i].kind == OP_E || f->op[i].kind == OP_M) {
+			t.size = (u8)width(in, f->op[i].width);
+			t.read = f->op[i].access & OPA_R;
+			t.write = f->op[i].access & OPA_W;
+		}
+	if (!t.size || t.size > 8) { /* not an operand this translator knows */
+		t.kind = T_INTERP;
+		t.fl_read = FL_ALL;
+		t.fl_kill = 0;
+	}
+	return t;
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run: entering and leaving translated code, links between blocks, invalidation.
+ *
+ * Context: owner.
+ */
+#include <asm/prctl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cpu/flags.h"
+#include "cpu/insn_forms.h"
+#include "cpu/fpu.h"
+#include "cpu/interp.h"
+#include "cpu/mem.h"
+#include "engine/soft/impl.h"
+#include "engine/soft/trans/emit.h"
+#include "host/fail.h"
+
+#define CACHE_BYTES (64u << 20)
+#define STORE_BYTES (128u << 20)
+#define HOT_RUNS    8u
+
+/* --- open, close, reset --- */
+
+static int cache_open(struct trans *x)
+{
+	int fd = memfd_create("holm-code", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, CACHE_BYTES))
+		return FAIL(-ENOMEM, "no memory for translated code");
+	x->rw = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	x->rx = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	close(fd);
+	if (x->rw == MAP_FAILED || x->rx == MAP_FAILED)
+		return FAIL(-EPERM, "the host lets nothing be translated");
+	x->size = CACHE_BYTES;
+	return 0;
+}
+
+int trans_open(struct vcpu *v)
+{
+	struct trans *x = calloc(1, sizeof(*x));
+	int err;
+	if (!x)
+		return FAIL(-ENOMEM, "out of memory");
+	v->trans = x;
+	x->store_size = STORE_BYTES;
+	x->store = mmap(NULL, STORE_BYTES, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	err = cache_open(x);
+	if (!err)
+		err = table_open(v);
+	if (err)
+		return err;
+	v->hot.mask = 0xfffffffff000ull;
+	v->hot.low = 0xfff;
+	v->hot.self = (u64)v;
+	v->hot.code = (u64)x->rx;
+	v->hot.desc = (u64)x->desc;
+	stubs_build(v);
+	return 0;
+}
+
+void trans_close(struct vcpu *v)
+{
+	if (!v->trans)
+		return;
+	table_close(v);
+	munmap(v->trans->rw, CACHE_BYTES);
+	munmap(v->trans->rx, CACHE_BYTES);
+	munmap(v->trans->store, STORE_BYTES);
+	free(v->trans);
+	v->trans = NULL;
+}
+
+void trans_reset(struct vcpu *v)
+{
+	struct trans *x = v->trans;
+	table_flush(v, true);
+	memset(x->hash, 0, sizeof(x->hash));
+	madvise(x->desc, BIT64(30), MADV_DONTNEED);
+	x->desc_used = 4096;
+	x->used = x->stubs;
+	x->store_used = 0;
+	x->resets++;
+	v->native_gen++;
+	v->link = NULL;
+}
+
+/* --- pages --- */
+
+static struct tpage **page_slot(struct trans *x, gpa_t gpa, u64 rip)
+{
+	return &x->hash[(gpa >> 12 ^ rip >> 12 ^ rip >> 24) & 4095];
+}
+
+static struct tpage *page_get(struct trans *x, const struct block *b)
+{
+	u64 rip = b->rip & ~0xfffull;
+	gpa_t gpa = b->gpa & ~0xfffull;
+	struct tpage **slot = page_slot(x, gpa, rip), *p;
+	u32 need = (sizeof(*p) + 15) & ~15u;
+	for (p = *slot; p; p = p->chain)
+		if (p->gpa == gpa && p->rip == rip && p->mode == b->mode)
+			return p;
+	if (x->store_used + need > x->store_size || x->desc_used + 4096 > BIT64(28))
+		return NULL;
+	p = (struct tpage *)(void *)(x->store + x->store_used);
+	x->store_used += need;
+	*p = (struct tpage){.chain = *slot, .info = b->page, .rip = rip, .gpa = gpa, .mode = b->mode};
+	p->desc = x->desc_used;
+	x->desc_used += 4096;
+	*slot = p;
+	return p;
+}
+
+static void unlink_in(struct tblock *t)
+{
+	for (struct tlink *l = t->in; l; l = l->next) {
+		e_rel32(l->rel, l->stub);
+		l->to = NULL;
+	}
+	t->in = NULL;
+}
+
+static void unlink_out(struct tblock *t)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct tlink *l = &t->out[i], **p;
+		if (!l->to)
+			continue;
+		for (p = &l->to->in; *p != l; p = &(*p)->next)
+			;
+		*p = l->next;
+		l->to = NULL;
+	}
+}
+
+static void page_drop(struct vcpu *v, struct tpage *p)
+{
+	struct trans *x = v->trans;
+	for (struct tblock *t = p->blocks; t; t = t->sibling) {
+		x->desc[p->desc + (t->block_rip & 0xfff)] = 0;
+		unlink_in(t);
+		unlink_out(t);
+	}
+	p->blocks = NULL;
+}
+
+void trans_changed(struct vcpu *v)
+{
+	struct trans *x = v->trans;
+	struct engine *e = v->engine;
+	u64 head = __atomic_load_n(&e->changes, __ATOMIC_SEQ_CST);
+	v->link = NULL;
+	if (head - x->changed_seen > CHANGES) {
+		x->changed_seen = head;
+		trans_reset(v);
+		return;
+	}
+	for (; x->changed_seen != head; x->changed_seen++) {
+		const struct soft_page *page =
+			__atomic_load_n(&e->changed[x->changed_seen % CHANGES], __ATOMIC_SEQ_CST);
+		for (unsigned i = 0; i < 4096; i++)
+			for (struct tpage *p = x->hash[i]; p; p = p->chain)
+				if (p->info == page && p->blocks)
+					page_drop(v, p);
+	}
+	/* the ring may have turned while it was read */
+	if (__atomic_load_n(&e->changes, __ATOMIC_SEQ_CST) - x->changed_seen > CHANGES)
+		trans_reset(v);
+}
+
+/* --- blocks --- */
+
+static const u8 *block_bytes(struct vcpu *v, const struct block *b)
+{
+	const struct soft_slot *s = soft_slot_find(v->engine, b->gpa);
+	return s->host + (b->gpa - s->gpa);
+}
+
+struct tblock *trans_block(struct vcpu *v, struct block *b)
+{
+	struct trans *x = v->trans;
+	struct tblock *t;
+	struct tpage *p;
+	if (likely(b->native && b->native_gen == v->native_gen))
+		return b->native;
+	if (b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP || !b->trusted)
+		return NULL;
+	if (++b->runs < HOT_RUNS)
+		return NULL;
+	if (x->size - x->used < 65536 || x->store_size - x->store_used < 65536 ||
+	    x->desc_used + 8192 > BIT64(28))
+		trans_reset(v);
+	p = page_get(x, b);
+	t = p ? translate(v, b, p, block_bytes(v, b)) : NULL;
+	/* the bytes were read after the decoder's: the same only if nobody wrote since */
+	if (!t || __atomic_load_n(&b->page->ver, __ATOMIC_SEQ_CST) != b->ver) {
+		b->untranslated = !t;
+		return NULL;
+	}
+	t->block_rip = b->rip;
+	t->sibling = p->blocks;
+	p->blocks = t;
+	x->desc[p->desc + (b->rip & 0xfff)] = (u32)(t->code - x->rw);
+	b->native = t;
+	b->native_gen = v->native_gen;
+	return t;
+}
+
+/* --- running --- */
+
+static u64 image_of(const struct cpu *c)
+{
+	return (fl_status(c) & 0xd5) << 8 | fl_of(c);
+}
+
+static void flags_in(struct cpu *c, u32 image)
+{
+	fl_set_status(c, (image >> 8 & 0xd5) | (image & 1 ? FL_OF : 0));
+}
+
+static void link_to(struct vcpu *v, struct tlink *l, struct tblock *t)
+{
+	if (l->to || l->target != t->block_rip || l->from->page != t->page)
+		return;
+	l->to = t;
+	l->next = t->in;
+	t->in = l;
+	e_rel32(l->rel, t->code);
+	v->trans->links++;
+}
+
+static void timer_arm(struct vcpu *v)
+{
+	u64 deadline = lapic_timer_deadline_ns(&v->lapic), now;
+	struct itimerspec its = {{0, 0}, {0, 0}};
+	if (deadline == v->armed)
+		return;
+	v->armed = deadline;
+	if (deadline != LAPIC_NEVER) {
+		now = clock_now(&v->engine->board->clock);
+		now = deadline > now ? deadline - now : 1;
+		its.it_value.tv_sec = (time_t)(now / 1000000000ull);
+		its.it_value.tv_nsec = (long)(now % 1000000000ull);
+	}
+	timer_settime(v->host_timer, 0, &its, NULL);
+}
+
+void trans_run(struct vcpu *v, struct tblock *t)
+{
+	struct trans *x = v->trans;
+	struct cpu *c = &v->cpu;
+	u64 (*enter)(void *, const u8 *);
+	u64 reason, before = x->resets;
+	table_mode(v);
+	table_code(v, c->rip, t->page->desc);
+	if (v->link)
+		link_to(v, v->link, t);
+	v->link = NULL;
+	timer_arm(v);
+	x->entries++;
+	v->hot.status = (u32)image_of(c);
+	*(const u8 **)(void *)&enter = x->rx + (x->enter - x->rw);
+	reason = enter(&v->hot, x->rx + (t->code - x->rw));
+	if (reason == TX_BODY)
+		return;
+	flags_in(c, v->hot.status);
+	switch (reason) {
+	case TX_LINK: v->link = (struct tlink *)v->hot.link; break;
+	case TX_EVENT: c->insns -= v->hot.undone; break;
+	case TX_IBL: x->ibl_misses++; break;
+	default: break;
+	}
+	(void)before;
+}
+
+/* --- what stubs call --- */
+
+static void at(struct cpu *c, const struct tinsn *ti)
+{
+	c->cur = &ti->in;
+	c->blk_rip = ti->rip - ti->in.off;
+}
+
+static bool code_changed(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->engine->changes, __ATOMIC_RELAXED) != v->trans->changed_seen;
+}
+
+/* 1: leave, RIP is set. */
+static u64 after_body(struct vcpu *v, const struct tinsn *ti)
+{
+	struct cpu *c = &v->cpu;
+	table_mode(v);
+	if (unlikely(code_changed(v))) {
+		c->rip = ti->rip + ti->in.len;
+		return 1;
+	}
+	v->hot.status = (u32)image_of(c);
+	return 0;
+}
+
+u64 trans_interp(struct vcpu *v, struct tinsn *ti)
+{
+	struct cpu *c = &v->cpu;
+	flags_in(c, v->hot.status);
+	at(c, ti);
+	ti->in.fn(c, &ti->in);
+	return after_body(v, ti);
+}
+
+u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
+{
+	struct cpu *c = &v->cpu;
+	flags_in(c, v->hot.status);
+	at(c, ti);
+	ti->in.fn(c, &ti->in);
+	return 0;
+}
+
+u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
+{
+	struct tinsn *ti = (struct tinsn *)(insn & ~1ull);
+	struct cpu *c = &v->cpu;
+	bool write = insn & 1;
+	enum cpu_view view = (enum cpu_view)(c->view - c->views);
+	const struct tlb_entry *e = &c->view->e[va >> 12 & (TLB_ENTRIES - 1)];
+	unsigned at_end = insn_forms[ti->in.form].attr & IA_END;
+	v->trans->misses++;
+	flags_in(c, v->hot.status);
+	at(c, ti);
+	if ((u64)((s64)(va << 16) >> 16) == va) {
+		if ((write ? e->w : e->r) != va >> 12)
+			walk_translate(c, va, write ? ACC_WRITE : ACC_READ, view);
+		if ((write ? e->w : e->r) == va >> 12 &&
+		    (va & 0xfff) + ti->size <= 0x1000) {
+			table_fill(v, va, view);
+			return e->add + 1;
+		}
+	}
+	ti->in.fn(c, &ti->in);
+	if (at_end)
+		return 2;
+	return after_body(v, ti) ? 2 : 0;
+}
+
+/* --- the thread --- */
+
+static __thread struct vcpu *self;
+
+static void on_timer(int number unused_arg)
+{
+	if (self)
+		cpu_event(&self->cpu, EV_TIMER);
+}
+
+void trans_thread(struct vcpu *v)
+{
+	struct sigaction action;
+	struct sigevent ev;
+	if (self == v)
+		return;
+	self = v;
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = on_timer;
+	action.sa_flags = SA_RESTART | SA_ONSTACK;
+	sigaction(SIGRTMIN + 4, &action, NULL);
+	memset(&ev, 0, sizeof(ev));
+	ev.sigev_notify = SIGEV_THREAD_ID;
+	ev.sigev_signo = SIGRTMIN + 4;
+	ev._sigev_un._tid = (int)syscall(SYS_gettid);
+	timer_create(CLOCK_MONOTONIC, &ev, &v->host_timer);
+	v->armed = LAPIC_NEVER;
+	syscall(SYS_arch_prctl, ARCH_SET_GS, v);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stubs: the pieces of host code that every translated block shares: in, out, into a body, the
+ * indirect branch.
+ *
+ * Context: owner, once when the code cache is made.
+ */
+#include "engine/soft/impl.h"
+#include "engine/soft/trans/emit.h"
+
+#define G(field)      ((u32)offsetof(struct vcpu, field))
+#define NOREG	      16u
+
+static const u8 home[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R9,  H_RBP, H_RSI, H_RDI,
+			    H_R8,  NOREG, NOREG, NOREG, H_R12, H_R13, H_R14, H_R15};
+static const u8 saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
+static void save_regs(struct emit *e)
+{
+	for (unsigned i = 0; i < 16; i++)
+		if (home[i] != NOREG)
+			e_gs_store(e, home[i], i * 8);
+}
+
+/* After save_regs: RAX is free. */
+static void save_flags(struct emit *e)
+{
+	e8(e, 0x9f);
+	e8(e, 0x0f);
+	e8(e, 0x90);
+	e8(e, 0xc0);
+	e_gs(e, false, 0x89, H_RAX, G(hot.status));
+}
+
+static void load_state(struct emit *e)
+{
+	e_gs(e, false, 0x8b, H_RAX, G(hot.status));
+	e8(e, 0x04);
+	e8(e, 0x7f);
+	e8(e, 0x9e);
+	for (unsigned i = 0; i < 16; i++)
+		if (home[i] != NOREG)
+			e_gs_load(e, home[i], i * 8);
+}
+
+static void add_rsp(struct emit *e, s32 n)
+{
+	e_lea(e, H_RSP, H_RSP, NOREG, 0, n, 8);
+}
+
+/* Back to trans_run with EAX = reason; nothing is saved here. */
+static void leave(struct emit *e)
+{
+	e_gs_load(e, H_RSP, G(hot.host_rsp));
+	add_rsp(e, 8);
+	for (unsigned i = sizeof(saved); i-- > 0;) {
+		if (saved[i] & 8)
+			e8(e, 0x41);
+		e8(e, 0x58 | (saved[i] & 7u));
+	}
+	e8(e, 0xc3);
+}
+
+static void exit_with(struct emit *e, unsigned reason)
+{
+	save_regs(e);
+	save_flags(e);
+	e_mov_imm(e, H_RAX, reason);
+	leave(e);
+}
+
+static void call_c(struct emit *e, void *fn)
+{
+	e_mov_imm(e, H_RAX, (u64)fn);
+	e8(e, 0xff);
+	e8(e, 0xd0);
+}
+
+/* enter(hot, code in RX): the C side's frame is left on the stack. */
+static void enter(struct emit *e)
+{
+	for (unsigned i = 0; i < sizeof(saved); i++) {
+		if (saved[i] & 8)
+			e8(e, 0x41);
+		e8(e, 0x50 | (saved[i] & 7u));
+	}
+	add_rsp(e, -8);
+	e_gs_store(e, H_RSP, G(hot.host_rsp));
+	e_mov(e, H_R11, H_RSI);
+	load_state(e);
+	e8(e, 0x41);
+	e8(e, 0xff);
+	e8(e, 0xe3); /* jmp r11 */
+}
+
+static void into_body(struct emit *e)
+{
+	u8 *out;
+	save_regs(e);
+	save_flags(e);
+	e_gs_load(e, H_RDI, G(hot.self));
+	e_mov(e, H_RSI, H_R10);
+	add_rsp(e, -8);
+	call_c(e, (void *)trans_interp);
+	add_rsp(e, 8);
+	e8(e, 0x85);
+	e8(e, 0xc0);
+	out = e_jcc_fwd(e, 5);
+	load_state(e);
+	e8(e, 0xc3);
+	e_here(e, out);
+	e_mov_imm(e, H_RAX, TX_BODY);
+	leave(e);
+}
+
+static void into_last_body(struct emit *e)
+{
+	save_regs(e);
+	save_flags(e);
+	e_gs_load(e, H_RDI, G(hot.self));
+	e_mov(e, H_RSI, H_R10);
+	call_c(e, (void *)trans_interp_end);
+	e_mov_imm(e, H_RAX, TX_BODY);
+	leave(e);
+}
+
+/* r10 address, r11 tinsn | write. Returns r11 = table entry; or past the jump behind the call. */
+static void into_miss(struct emit *e)
+{
+	u8 *other, *out;
+	save_regs(e);
+	e_gs_load(e, H_RDI, G(hot.self));
+	e_mov(e, H_RSI, H_R11);
+	e_mov(e, H_RDX, H_R10);
+	add_rsp(e, -8);
+	call_c(e, (void *)trans_miss);
+	add_rsp(e, 8);
+	e_test_imm8(e, H_RAX, 1);
+	other = e_jcc_fwd(e, 4);
+	e_mov(e, H_R11, H_RAX);
+	for (unsigned i = 0; i < 16; i++)
+		if (home[i] != NOREG)
+			e_gs_load(e, home[i], i * 8);
+	e8(e, 0xc3);
+	e_here(e, other);
+	e_test_imm8(e, H_RAX, 2);
+	out = e_jcc_fwd(e, 5);
+	load_state(e);
+	e8(e, 0x41);
+	e8(e, 0x5b); /* pop r11 */
+	e_lea(e, H_R11, H_R11, NOREG, 0, 5, 8);
+	e8(e, 0x41);
+	e8(e, 0xff);
+	e8(e, 0xe3); /* jmp r11 */
+	e_here(e, out);
+	e_mov_imm(e, H_RAX, TX_BODY);
+	leave(e);
+}
+
+/* r10 = target. Leaves the flags alone. */
+static void indirect(struct emit *e, u8 *miss)
+{
+	e_gs_store(e, H_R10, G(cpu.rip));
+	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
+	e_gs_load(e, H_R10, G(hot.xt));
+	e8(e, 0x47);
+	e8(e, 0x8b);
+	e8(e, 0x1c);
+	e8(e, 0x9a); /* mov r11d, [r10 + r11 * 4] */
+	e_gs_load(e, H_R10, G(cpu.rip));
+	e_pext_gs(e, H_R10, H_R10, G(hot.low));
+	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
+	e_gs_load(e, H_R10, G(hot.desc));
+	e8(e, 0x47);
+	e8(e, 0x8b);
+	e8(e, 0x1c);
+	e8(e, 0x9a);
+	e_gs_load(e, H_R10, G(hot.code));
+	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
+	e8(e, 0x41);
+	e8(e, 0xff);
+	e8(e, 0xe3);
+	(void)miss;
+}
+
+void stubs_build(struct vcpu *v)
+{
+	struct trans *x = v->trans;
+	struct emit e = {.p = x->rw, .end = x->rw + x->size};
+	/* offset 0: where an indirect branch lands that knows no code; rip is stored */
+	exit_with(&e, TX_IBL);
+	x->enter = e.p;
+	enter(&e);
+	x->exit_event = e.p;
+	e_gs_store(&e, H_R10, G(hot.undone));
+	exit_with(&e, TX_EVENT);
+	x->exit_link = e.p;
+	e_gs_store(&e, H_R10, G(cpu.rip));
+	exit_with(&e, TX_LINK);
+	x->ibl = e.p;
+	indirect(&e, x->rw);
+	x->interp = e.p;
+	into_body(&e);
+	x->interp_end = e.p;
+	into_last_body(&e);
+	x->miss = e.p;
+	into_miss(&e);
+	x->stubs = x->used = (u32)(e.p - x->rw + 63) & ~63u;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * table: flat shadow tables of one vCPU: page number -> host addend, by view and kind of access;
+ * page number -> descriptor of translated code, by mode.
+ *
+ * An entry is (host page - guest page) + 1, or 0: nothing known. Memory that was never touched
+ * reads as 0. The page number is bits 47..12 of the address: what lies above cannot reach outside a
+ * table, and makes the sum an address that the host does not have.
+ *
+ * Context: owner.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "engine/soft/impl.h"
+#include "host/fail.h"
+
+#define PAGES	 BIT64(36)
+#define LOG_GLOBAL BIT64(63)
+
+static void *reserve(u64 bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, bytes, MADV_NOHUGEPAGE);
+	return p;
+}
+
+int table_open(struct vcpu *v)
+{
+	struct trans *x = v->trans;
+	bool ok = true;
+	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
+		ok &= (x->rt[i] = reserve(PAGES * 8)) != NULL;
+		ok &= (x->wt[i] = reserve(PAGES * 8)) != NULL;
+	}
+	for (unsigned i = 0; i < 2; i++)
+		ok &= (x->xt[i] = reserve(PAGES * 4)) != NULL;
+	ok &= (x->desc = reserve(BIT64(30))) != NULL;
+	x->desc_used = 4096;
+	return ok ? 0 : FAIL(-ENOMEM, "no address space for the translator's tables");
+}
+
+void table_close(struct vcpu *v)
+{
+	struct trans *x = v->trans;
+	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
+		munmap(x->rt[i], PAGES * 8);
+		munmap(x->wt[i], PAGES * 8);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		munmap(x->xt[i], PAGES * 4);
+	munmap(x->desc, BIT64(30));
+}
+
+static u64 page_number(u64 la)
+{
+	return la >> 12 & (PAGES - 1);
+}
+
+static void drop_all(struct trans *x)
+{
+	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
+		madvise(x->rt[i], PAGES * 8, MADV_DONTNEED);
+		madvise(x->wt[i], PAGES * 8, MADV_DONTNEED);
+	}
+	x->logged = 0;
+}
+
+static void drop_code(struct trans *x, unsigned ctx)
+{
+	if (x->xlog_count[ctx] < TRANS_LOG)
+		for (unsigned i = 0; i < x->xlog_count[ctx]; i++)
+			x->xt[ctx][x->xlog[ctx][i]] = 0;
+	else
+		madvise(x->xt[ctx], PAGES * 4, MADV_DONTNEED);
+	x->xlog_count[ctx] = 0;
+}
+
+/* Takes over what the interpreter's TLB knows of la. */
+void table_fill(struct vcpu *v, u64 la, enum cpu_view view)
+{
+	struct trans *x = v->trans;
+	const struct tlb_entry *e = &v->cpu.views[view].e[la >> 12 & (TLB_ENTRIES - 1)];
+	u64 n = page_number(la);
+	if (e->r != la >> 12)
+		return;
+	if (x->logged == TRANS_LOG)
+		drop_all(x);
+	x->log[x->logged++] = n | (u64)view << 36 | (e->global ? LOG_GLOBAL : 0);
+	x->rt[view][n] = e->add + 1;
+	x->wt[view][n] = e->w == la >> 12 ? e->add + 1 : 0;
+}
+
+void table_flush(struct vcpu *v, bool global)
+{
+	struct trans *x = v->trans;
+	u32 kept = 0;
+	for (u32 i = 0; i < x->logged; i++) {
+		u64 l = x->log[i];
+		unsigned view = l >> 36 & 3;
+		if (!global && l & LOG_GLOBAL) {
+			x->log[kept++] = l;
+			continue;
+		}
+		x->rt[view][l & (PAGES - 1)] = 0;
+		x->wt[view][l & (PAGES - 1)] = 0;
+	}
+	x->logged = kept;
+	drop_code(x, 0);
+	drop_code(x, 1);
+}
+
+void table_flush_page(struct vcpu *v, u64 page, u64 pages)
+{
+	struct trans *x = v->trans;
+	u64 n = page & (PAGES - 1);
+	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
+		memset(&x->rt[i][n], 0, pages * 8);
+		memset(&x->wt[i][n], 0, pages * 8);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		memset(&x->xt[i][n], 0, pages * 4);
+}
+
+void table_flush_writes(struct vcpu *v)
+{
+	struct trans *x = v->trans;
+	for (u32 i = 0; i < x->logged; i++)
+		x->wt[x->log[i] >> 36 & 3][x->log[i] & (PAGES - 1)] = 0;
+}
+
+void table_code(struct vcpu *v, u64 rip, u32 desc)
+{
+	struct trans *x = v->trans;
+	unsigned ctx = v->cpu.cpl == 3;
+	u32 *e = &x->xt[ctx][page_number(rip)];
+	if (*e == desc)
+		return;
+	*e = desc;
+	if (x->xlog_count[ctx] < TRANS_LOG)
+		x->xlog[ctx][x->xlog_count[ctx]++] = page_number(rip);
+}
+
+void table_mode(struct vcpu *v)
+{
+	struct trans *x = v->trans;
+	struct cpu *c = &v->cpu;
+	unsigned ctx = c->cpl == 3, view = (unsigned)(c->view - c->views);
+	if (x->xt_mode[ctx] != c->mode) {
+		drop_code(x, ctx);
+		x->xt_mode[ctx] = c->mode;
+	}
+	v->hot.xt = (u64)x->xt[ctx];
+	v->hot.rt = (u64)x->rt[view];
+	v->hot.wt = (u64)x->wt[view];
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * trans: translated code in front of the interpreter.
+ *
+ *   classify.c   what to do with a decoded instruction: copy it, glue it, leave it to its body
+ *   translate.c  a decoded block into host code
+ *   stubs.c      the hand-made pieces at the start of the code cache
+ *   recode.c     an instruction with other registers;  emit.c  a few host instructions
+ *   table.c      guest page -> host addend, by view; guest page -> translated code
+ *   run.c        entering and leaving translated code, links between blocks, invalidation
+ *
+ * In translated code: guest registers are in the host's of the same name, but RSP is in r9 and
+ * r9..r11 are in their slots of the vCPU block; r10 and r11 are scratch; the six status flags are
+ * the host's; GS points to the vCPU block; the host's stack is the thread's own.
+ *
+ * Context: owner of the vCPU.
+ */
+#ifndef ENGINE_SOFT_TRANS_TRANS_H
+#define ENGINE_SOFT_TRANS_TRANS_H
+
+#include "cpu/cpu.h"
+
+struct block;
+struct vcpu;
+struct tblock;
+
+/* A guest instruction as helpers see it. */
+struct tinsn {
+	struct insn in;
+	u64 rip;
+	u8 size; /* of its memory accesses */
+};
+
+/* A jump from one block to another in the same guest page. */
+struct tlink {
+	struct tblock *from, *to;
+	struct tlink *next; /* of those that jump to `to` */
+	u8 *rel;	    /* the rel32 that is patched */
+	u8 *stub;	    /* where it goes while it is not linked */
+	u64 target;
+};
+
+struct tblock {
+	struct block *block; /* of the interpreter's store */
+	struct tpage *page;
+	struct tblock *sibling; /* in page */
+	u64 block_rip;
+	struct tlink *in;
+	struct tlink out[2];
+	u8 *code;
+	u16 count;
+	struct tinsn ti[];
+};
+
+/* Translated code of one guest page under one virtual address and mode. */
+struct tpage {
+	struct tpage *chain;
+	struct tpage *same; /* other views of this frame */
+	struct soft_page *info;
+	u64 rip; /* of its first byte */
+	gpa_t gpa;
+	u32 mode;
+	u32 desc; /* index of its first code offset */
+	struct tblock *blocks;
+};
+
+/* Why translated code came back to C. */
+enum trans_exit {
+	TX_EVENT, /* rip is set; something in c->event */
+	TX_LINK,  /* rip is set; hot.link asks to be linked there */
+	TX_IBL,	  /* rip is set; no code was known for it */
+	TX_BODY,  /* an instruction's body set rip and flags */
+};
+
+/* The part of the vCPU block that translated code touches, besides cpu.r and cpu.event. */
+struct trans_hot {
+	u64 mask, low; /* pext masks: page number, offset */
+	u64 rt, wt;    /* read and write tables of the current view */
+	u64 xt;	       /* code table of the current mode */
+	u64 desc;      /* descriptors: u32 offsets into the code cache */
+	u64 code;      /* where the code cache starts */
+	u64 host_rsp;
+	u64 self;
+	u64 link;
+	u64 ea, rax, target, undone;
+	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
+};
+
+#define TRANS_VIEWS 3u
+#define TRANS_LOG   16384u
+
+struct trans {
+	u8 *rw, *rx; /* the code cache, twice */
+	u32 used, size, stubs;
+	u32 desc_used;
+	u8 *store; /* tblocks, tpages: bump-allocated */
+	u32 store_used, store_size;
+	struct tpage *hash[4096];
+	u64 *rt[TRANS_VIEWS], *wt[TRANS_VIEWS];
+	u32 *xt[2];
+	u32 xt_mode[2];
+	u32 *desc;
+	/* filled entries: view << 36 | page number; bit 63 global */
+	u64 log[TRANS_LOG];
+	u32 logged;
+	u32 xlog_count[2];
+	u64 xlog[2][TRANS_LOG];
+	u64 changed_seen;
+	/* addresses of stubs, in rw */
+	u8 *enter, *exit_event, *exit_link, *ibl, *interp, *interp_end, *miss;
+	/* statistics */
+	u64 translated, entries, misses, links, ibl_misses, resets;
+	bool off;
+};
+
+/* run.c */
+int trans_open(struct vcpu *v);
+void trans_close(struct vcpu *v);
+/* Translated code for b, or NULL where there is none. */
+struct tblock *trans_block(struct vcpu *v, struct block *b);
+/* Runs it until it comes back; c->rip says where the guest is. May long-jump (exceptions). */
+void trans_run(struct vcpu *v, struct tblock *t);
+/* Everything translated is gone. */
+void trans_reset(struct vcpu *v);
+void trans_thread(struct vcpu *v); /* the vCPU's thread begins */
+void trans_changed(struct vcpu *v); /* code pages changed: drop what came from them */
+
+/* helpers that stubs call */
+u64 trans_interp(struct vcpu *v, struct tinsn *ti);
+u64 trans_interp_end(struct vcpu *v, struct tinsn *ti);
+u64 trans_miss(struct vcpu *v, u64 ti, u64 va);
+
+/* translate.c */
+struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw);
+/* stubs.c */
+void stubs_build(struct vcpu *v);
+
+/* table.c */
+int table_open(struct vcpu *v);
+void table_close(struct vcpu *v);
+void table_fill(struct vcpu *v, u64 la, enum cpu_view view);
+void table_flush(struct vcpu *v, bool global);
+void table_flush_page(struct vcpu *v, u64 la, u64 pages);
+void table_flush_writes(struct vcpu *v);
+void table_code(struct vcpu *v, u64 rip, u32 desc);
+void table_mode(struct vcpu *v);
+
+/* classify.c */
+enum tkind {
+	T_INTERP, /* its body, then go on */
+	T_END,	  /* its body, which sets RIP */
+	T_COPY,
+	T_NOP,
+	T_LEA,
+	T_PUSH_R,
+	T_PUSH_I,
+	T_POP_R,
+	T_LEAVE,
+	T_JCC,
+	T_JRCXZ,
+	T_JMP,
+	T_CALL,
+	T_RET,
+	T_JMP_E,
+	T_CALL_E,
+};
+struct tclass {
+	u8 kind;
+	u8 size;	   /* of the memory operand */
+	bool read, write;  /* memory */
+	u8 fl_read, fl_kill; /* flags read; written for certain */
+};
+struct tclass classify(const struct insn *in, u32 mode);
+
+#endif

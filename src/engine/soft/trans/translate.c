@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * translate: one decoded block into host code.
+ *
+ * Every instruction does its lookups and accesses before it changes anything, so a miss can always
+ * be answered by running the interpreter's body instead. Lookups use the flags; where the guest's
+ * are still needed they are put aside in the vCPU block (`live`).
+ *
+ * Context: owner.
+ */
+#include <string.h>
+
+#include "cpu/insn_forms.h"
+#include "engine/soft/impl.h"
+#include "engine/soft/trans/emit.h"
+#include "engine/soft/trans/recode.h"
+
+#define G(field)      ((u32)offsetof(struct vcpu, field))
+#define G_REG(n)      ((u32)((n)*8))
+#define NOREG	      16u
+#define SIDE_MAX      160u
+#define DONE_SKIP     5u /* the miss stub returns past the jump back when the body did it all */
+
+/* Where guest register n lives; NOREG: in its slot. */
+static const u8 home[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R9,  H_RBP, H_RSI, H_RDI,
+			    H_R8,  NOREG, NOREG, NOREG, H_R12, H_R13, H_R14, H_R15};
+
+/* The address of a memory operand, so that it can be had again. */
+struct ea {
+	bool simple; /* base + disp; otherwise it was put in hot.ea */
+	unsigned base;
+	s32 disp;
+};
+
+/* Code that stands behind the block: misses, crossings, exits. */
+struct side {
+	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK } kind;
+	u8 *from;     /* rel32 of the jump that leads here */
+	u8 *back;     /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
+	u8 **next;    /* unused by exits */
+	u8 *done;     /* SIDE_MISS: behind the instruction */
+	struct ea ea;
+	struct tinsn *ti;
+	u8 size;
+	bool write;
+	int link;
+	u64 target;
+};
+
+struct tr {
+	struct vcpu *v;
+	struct trans *x;
+	struct emit e;
+	struct block *b;
+	struct tblock *t;
+	struct side side[SIDE_MAX];
+	unsigned sides;
+	u8 live[BLOCK_INSNS + 2]; /* flags needed before instruction i */
+	unsigned links;
+	bool failed;
+};
+
+/* --- flags --- */
+
+static void flags_save(struct emit *e)
+{
+	e_gs_store(e, H_RAX, G(hot.rax));
+	e8(e, 0x9f); /* lahf */
+	e8(e, 0x0f);
+	e8(e, 0x90);
+	e8(e, 0xc0); /* seto al */
+	e_gs(e, false, 0x89, H_RAX, G(hot.status));
+	e_gs_load(e, H_RAX, G(hot.rax));
+}
+
+static void flags_restore(struct emit *e)
+{
+	e_gs_store(e, H_RAX, G(hot.rax));
+	e_gs(e, false, 0x8b, H_RAX, G(hot.status));
+	e8(e, 0x04);
+	e8(e, 0x7f); /* add al, 7fh: OF = AL */
+	e8(e, 0x9e); /* sahf */
+	e_gs_load(e, H_RAX, G(hot.rax));
+}
+
+/* --- addresses --- */
+
+static struct side *side(struct tr *t)
+{
+	if (t->sides == SIDE_MAX) {
+		t->failed = true;
+		t->sides = 0;
+	}
+	t->side[t->sides] = (struct side){.link = -1};
+	return &t->side[t->sides++];
+}
+
+/* r10 = the operand's linear address. Uses r11. */
+static void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
+{
+	struct emit *e = &t->e;
+	unsigned b = in->base / 8u, x = in->index / 8u, hb = NOREG, hx = NOREG;
+	bool seg = in->seg == S_FS || in->seg == S_GS;
+	ea->simple = false;
+	if (b < 16 && x == 16 && home[b] != NOREG && in->asz == 8 && !seg &&
+	    in->disp > -0x7fffffff) {
+		ea->simple = true;
+		ea->base = home[b];
+		ea->disp = (s32)in->disp;
+		e_lea(e, H_R10, ea->base, NOREG, 0, ea->disp, 8);
+		return;
+	}
+	if (b < 16) {
+		hb = home[b];
+		if (hb == NOREG) {
+			e_gs_load(e, H_R10, G_REG(b));
+			hb = H_R10;
+		}
+	}
+	if (x < 16) {
+		hx = home[x];
+		if (hx == NOREG) {
+			e_gs_load(e, H_R11, G_REG(x));
+			hx = H_R11;
+		}
+	}
+	if (hb == NOREG && hx == NOREG)
+		e_mov_imm(e, H_R10, in->asz == 8 ? (u64)in->disp : (u32)in->disp);
+	else if (in->disp != (s32)in->disp)
+		t->failed = true;
+	else
+		e_lea(e, H_R10, hb, hx, in->scale, (s32)in->disp, in->asz);
+	if (seg) {
+		e_gs_load(e, H_R11, (u32)(G(cpu.seg_base) + in->seg * 8u));
+		e_lea(e, H_R10, H_R10, H_R11, 0, 0, 8);
+	}
+	e_gs_store(e, H_R10, G(hot.ea));
+}
+
+static void emit_ea_again(struct emit *e, const struct ea *ea)
+{
+	if (ea->simple)
+		e_lea(e, H_R10, ea->base, NOREG, 0, ea->disp, 8);
+	else
+		e_gs_load(e, H_R10, G(hot.ea));
+}
+
+/* r10 (an address `ea` describes) -> r10 = host address of it. Returns the miss side, whose `done`
+ * the caller sets. */
+static unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size,
+			    bool write)
+{
+	struct emit *e = &t->e;
+	struct side *s;
+	u8 *cross = NULL, *miss, *top;
+	if (size > 1) {
+		e_test_imm8(e, H_R10, size - 1);
+		cross = e_jcc_fwd(e, 5);
+	}
+	top = e->p;
+	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
+	e_gs_load(e, H_R10, write ? G(hot.wt) : G(hot.rt));
+	e_load(e, H_R11, H_R10, H_R11, 3, 0);
+	e_test_imm8(e, H_R11, 1);
+	miss = e_jcc_fwd(e, 4);
+	if (cross) {
+		s = side(t);
+		s->kind = SIDE_CROSS;
+		s->from = cross;
+		s->back = top;
+		s->size = (u8)size;
+	}
+	s = side(t);
+	s->kind = SIDE_MISS;
+	s->from = miss;
+	s->back = e->p;
+	s->ea = *ea;
+	s->ti = ti;
+	s->write = write;
+	if (ea->simple) {
+		e_lea(e, H_R10, ea->base, H_R11, 0, ea->disp - 1, 8);
+	} else {
+		e_gs_load(e, H_R10, G(hot.ea));
+		e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
+	}
+	return t->sides - 1;
+}
+
+/* The same for [host register + disp] of 8 bytes: the stack. */
+static unsigned emit_lookup_at(struct tr *t, struct tinsn *ti, unsigned base, s32 disp, bool write)
+{
+	struct ea ea = {.simple = true, .base = base, .disp = disp};
+	e_lea(&t->e, H_R10, base, NOREG, 0, disp, 8);
+	return emit_lookup(t, ti, &ea, 8, write);
+}
+
+static void done_here(struct tr *t, unsigned s)
+{
+	t->side[s].done = t->e.p;
+}
+
+/* --- kinds --- */
+
+static void emit_interp(struct tr *t, struct tinsn *ti)
+{
+	e_mov_imm(&t->e, H_R10, (u64)ti);
+	e_call(&t->e, t->x->interp);
+}
+
+/* Registers that the fields name and that live in slots get r11, then r10. False: too many. */
+struct use {
+	struct recode rc;
+	u8 guest[2], host[2];
+	bool written[2];
+	unsigned n;
+};
+
+static bool use_reg(struct use *u, unsigned guest, bool written, unsigned most)
+{
+	if (home[guest] != NOREG) {
+		return true;
+	}
+	for (unsigned i = 0; i < u->n; i++)
+		if (u->guest[i] == guest) {
+			u->written[i] |= written;
+			return true;
+		}
+	if (u->n == most)
+		return false;
+	u->guest[u->n] = (u8)guest;
+	u->written[u->n] = written;
+	u->host[u->n] = u->n ? H_R10 : H_R11;
+	u->rc.host[guest] = u->host[u->n];
+	u->n++;
+	return true;
+}
+
+static bool use_all(struct use *u, const struct insn *in)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	unsigned most = in->pfx & PFX_MEM ? 1 : 2;
+	bool ok = true;
+	memcpy(u->rc.host, home, sizeof(home));
+	u->n = 0;
+	for (unsigned i = 0; i < f->operands; i++) {
+		bool w = f->op[i].access & OPA_W;
+		switch ((enum insn_opk)f->op[i].kind) {
+		case OP_G:
+			if (!(in->greg & 1) || f->op[i].width != 1)
+				ok &= use_reg(u, in->reg, w, most);
+			break;
+		case OP_E:
+		case OP_R:
+		case OP_Z:
+			if (!(in->pfx & PFX_MEM) && (!(in->ereg & 1) || f->op[i].width != 1))
+				ok &= use_reg(u, in->rm, w, most);
+			break;
+		case OP_VREG: ok &= use_reg(u, in->vvvv, w, most); break;
+		default: break;
+		}
+	}
+	return ok;
+}
+
+static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw,
+		      bool live)
+{
+	const struct insn *in = &ti->in;
+	struct emit *e = &t->e;
+	struct use u;
+	unsigned miss = 0, n;
+	bool mem = in->pfx & PFX_MEM;
+	u8 code[RECODE_MAX];
+	struct ea ea;
+	u.rc.base = H_R10;
+	u.rc.disp = 0;
+	if (!use_all(&u, in) || (n = recode(code, in, raw, &u.rc)) == 0) {
+		emit_interp(t, ti);
+		return;
+	}
+	if (mem) {
+		if (live)
+			flags_save(e);
+		emit_ea(t, in, &ea);
+		miss = emit_lookup(t, ti, &ea, c->size, c->write);
+		if (live)
+			flags_restore(e);
+	}
+	for (unsigned i = 0; i < u.n; i++)
+		e_gs_load(e, u.host[i], G_REG(u.guest[i]));
+	for (unsigned i = 0; i < n; i++)
+		e8(e, code[i]);
+	for (unsigned i = 0; i < u.n; i++)
+		if (u.written[i])
+			e_gs_store(e, u.host[i], G_REG(u.guest[i]));
+	if (mem)
+		done_here(t, miss);
+}
+
+/* mov between r11 and a guest register */
+static void reg_to(struct emit *e, unsigned host, unsigned guest)
+{
+	if (home[guest] == NOREG)
+		e_gs_load(e, host, G_REG(guest));
+	else
+		e_mov(e, host, home[guest]);
+}
+static void reg_from(struct emit *e, unsigned guest, unsigned host)
+{
+	if (home[guest] == NOREG)
+		e_gs_store(e, host, G_REG(guest));
+	else
+		e_mov(e, home[guest], host);
+}
+
+static void emit_lea(struct tr *t, struct tinsn *ti)
+{
+	const struct insn *in = &ti->in;
+	struct emit *e = &t->e;
+	unsigned b = in->base / 8u, x = in->index / 8u, hb = NOREG, hx = NOREG;
+	unsigned to = home[in->reg] == NOREG ? H_R10 : home[in->reg];
+	if (in->osz == 2 || in->asz == 2 || in->disp != (s32)in->disp) {
+		if (in->osz == 8 && in->asz == 8 && b == 16 && x == 16) {
+			e_mov_imm(e, to, (u64)in->disp);
+			goto store;
+		}
+		emit_interp(t, ti);
+		return;
+	}
+	if (b < 16) {
+		hb = home[b];
+		if (hb == NOREG) {
+			e_gs_load(e, H_R10, G_REG(b));
+			hb = H_R10;
+		}
+	}
+	if (x < 16) {
+		hx = home[x];
+		if (hx == NOREG) {
+			e_gs_load(e, H_R11, G_REG(x));
+			hx = H_R11;
+		}
+	}
+	if (hb == NOREG && hx == NOREG)
+		e_mov_imm(e, to, in->osz == 8 && in->asz == 8 ? (u64)in->disp : (u32)in->disp);
+	else
+		e_lea(e, to, hb, hx, in->scale, (s32)in->disp,
+		      in->osz == 8 && in->asz == 8 ? 8 : 4);
+store:
+	if (home[in->reg] == NOREG)
+		e_gs_store(e, H_R10, G_REG(in->reg));
+}
+
+/* mov [r10], r11 */
+static void store_r11(struct emit *e)
+{
+	e8(e, 0x4d);
+	e8(e, 0x89);
+	e8(e, 0x1a);
+}
+
+static void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (live)
+		flags_save(e);
+	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	if (live)
+		flags_restore(e);
+	if (imm)
+		e_mov_imm(e, H_R11, ti->in.imm);
+	else
+		reg_to(e, H_R11, ti->in.rm);
+	store_r11(e);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	done_here(t, miss);
+}
+
+static void emit_pop(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (live)
+		flags_save(e);
+	miss = emit_lookup_at(t, ti, H_R9, 0, false);
+	if (live)
+		flags_restore(e);
+	e_load(e, H_R11, H_R10, NOREG, 0, 0);
+	reg_from(e, ti->in.rm, H_R11);
+	e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+	done_here(t, miss);
+}
+
+static void emit_leave(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (live)
+		flags_save(e);
+	miss = emit_lookup_at(t, ti, H_RBP, 0, false);
+	if (live)
+		flags_restore(e);
+	e_load(e, H_R11, H_R10, NOREG, 0, 0);
+	e_lea(e, H_R9, H_RBP, NOREG, 0, 8, 8);
+	e_mov(e, H_RBP, H_R11);
+	done_here(t, miss);
+}
+
+/* --- leaving the block --- */
+
+static bool same_page(const struct tr *t, u64 target)
+{
+	return (target ^ t->b->rip) >> 12 == 0;
+}
+
+/* `from`: rel32 of a jump that shall reach target. */
+static void exit_to(struct tr *t, u8 *from, u64 target)
+{
+	struct side *s = side(t);
+	s->kind = SIDE_EXIT;
+	s->from = from;
+	s->target = target;
+	if (same_page(t, target) && t->links < 2) {
+		s->kind = SIDE_LINK;
+		s->link = (int)t->links;
+		t->t->out[t->links] =
+			(struct tlink){.from = t->t, .rel = from, .target = target};
+		t->links++;
+	}
+}
+
+static void emit_jump(struct tr *t, u64 target)
+{
+	exit_to(t, e_jmp_fwd(&t->e), target);
+}
+
+static void emit_jcc(struct tr *t, struct tinsn *ti)
+{
+	exit_to(t, e_jcc_fwd(&t->e, ti->in.opcode & 15), ti->in.imm);
+	emit_jump(t, ti->rip + ti->in.len);
+}
+
+static void emit_jrcxz(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	e8(e, 0xe3); /* jrcxz over the next jump */
+	e8(e, 5);
+	emit_jump(t, ti->rip + ti->in.len);
+	emit_jump(t, ti->in.imm);
+}
+
+static void emit_call(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (live)
+		flags_save(e);
+	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	if (live)
+		flags_restore(e);
+	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
+	store_r11(e);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	emit_jump(t, ti->in.imm);
+	t->side[miss].done = NULL; /* the body set RIP: leave */
+}
+
+static void emit_ret(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	s32 more = ti->in.opcode == 0xc2 ? (s32)(u16)ti->in.imm : 0;
+	if (live)
+		flags_save(e);
+	miss = emit_lookup_at(t, ti, H_R9, 0, false);
+	if (live)
+		flags_restore(e);
+	e_load(e, H_R10, H_R10, NOREG, 0, 0);
+	e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
+	e_jmp(e, t->x->ibl);
+	t->side[miss].done = NULL;
+}
+
+/* r10 = the operand of an indirect jump or call. */
+static int emit_target(struct tr *t, struct tinsn *ti)
+{
+	const struct insn *in = &ti->in;
+	struct ea ea;
+	unsigned miss;
+	if (!(in->pfx & PFX_MEM)) {
+		reg_to(&t->e, H_R10, in->rm);
+		return -1;
+	}
+	emit_ea(t, in, &ea);
+	miss = emit_lookup(t, ti, &ea, 8, false);
+	e_load(&t->e, H_R10, H_R10, NOREG, 0, 0);
+	t->side[miss].done = NULL;
+	return (int)miss;
+}
+
+static void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live)
+{
+	bool mem = ti->in.pfx & PFX_MEM;
+	if (live && mem)
+		flags_save(&t->e);
+	emit_target(t, ti);
+	if (live && mem)
+		flags_restore(&t->e);
+	e_jmp(&t->e, t->x->ibl);
+}
+
+static void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (live)
+		flags_save(e);
+	emit_target(t, ti);
+	e_gs_store(e, H_R10, G(hot.target));
+	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	if (live)
+		flags_restore(e);
+	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
+	store_r11(e);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	e_gs_load(e, H_R10, G(hot.target));
+	e_jmp(e, t->x->ibl);
+	t->side[miss].done = NULL;
+}
+
+/* --- behind the block --- */
+
+static void emit_cross(struct tr *t, const struct side *s)
+{
+	struct emit *e = &t->e;
+	/* r10 is the address: does its last byte lie in another page? */
+	e_lea(e, H_R11, H_R10, NOREG, 0, s->size - 1, 8);
+	e8(e, 0x4d);
+	e8(e, 0x31);
+	e8(e, 0xd3); /* xor r11, r10 */
+	e8(e, 0x49);
+	e8(e, 0xc1);
+	e8(e, 0xeb);
+	e8(e, 12); /* shr r11, 12 */
+	e_rel32(e_jcc_fwd(e, 4), s->back);
+}
+
+static void emit_miss(struct tr *t, const struct side *s)
+{
+	struct emit *e = &t->e;
+	emit_ea_again(e, &s->ea);
+	e_mov_imm(e, H_R11, (u64)s->ti | s->write);
+	e_call(e, t->x->miss);
+	e_jmp(e, s->back);
+	if (s->done)
+		e_jmp(e, s->done);
+}
+
+static void emit_sides(struct tr *t)
+{
+	struct emit *e = &t->e;
+	for (unsigned i = 0; i < t->sides && !e->full; i++) {
+		struct side *s = &t->side[i];
+		e_here(e, s->from);
+		switch (s->kind) {
+		case SIDE_CROSS:
+			emit_cross(t, s); /* falls into the miss, which is next */
+			break;
+		case SIDE_MISS: emit_miss(t, s); break;
+		case SIDE_EXIT:
+			e_mov_imm(e, H_R10, s->target);
+			e_jmp(e, t->x->ibl);
+			break;
+		case SIDE_LINK:
+			t->t->out[s->link].stub = e->p;
+			e_mov_imm(e, H_R10, (u64)&t->t->out[s->link]);
+			e_gs_store(e, H_R10, G(hot.link));
+			e_mov_imm(e, H_R10, s->target);
+			e_jmp(e, t->x->exit_link);
+			break;
+		}
+	}
+}
+
+/* --- the block --- */
+
+static void emit_head(struct tr *t)
+{
+	struct emit *e = &t->e;
+	bool live = t->live[0];
+	if (live)
+		flags_save(e);
+	/* add qword gs:[insns], imm8 */
+	e8(e, 0x65);
+	e8(e, 0x48);
+	e8(e, 0x83);
+	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(cpu.insns));
+	e8(e, t->b->retired);
+	/* cmp dword gs:[event], 0 */
+	e8(e, 0x65);
+	e8(e, 0x83);
+	e_mem(e, 7, NOREG, NOREG, 0, (s32)G(cpu.event));
+	e8(e, 0);
+	{
+		u8 *ok = e_jcc_fwd(e, 4);
+		if (live)
+			flags_restore(e);
+		/* not run after all: take the count back in C */
+		e_mov_imm(e, H_R10, t->b->rip);
+		e_gs_store(e, H_R10, G(cpu.rip));
+		e_mov_imm(e, H_R10, t->b->retired);
+		e_jmp(e, t->x->exit_event);
+		e_here(e, ok);
+		if (live)
+			flags_restore(e);
+	}
+}
+
+static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 *raw)
+{
+	struct tinsn *ti = &t->t->ti[i];
+	bool live = t->live[i];
+	switch ((enum tkind)c->kind) {
+	case T_INTERP: emit_interp(t, ti); break;
+	case T_END:
+		e_mov_imm(&t->e, H_R10, (u64)ti);
+		e_jmp(&t->e, t->x->interp_end);
+		return false;
+	case T_COPY: emit_copy(t, ti, c, raw + ti->in.off, live); break;
+	case T_NOP: break;
+	case T_LEA: emit_lea(t, ti); break;
+	case T_PUSH_R: emit_push(t, ti, false, live); break;
+	case T_PUSH_I: emit_push(t, ti, true, live); break;
+	case T_POP_R: emit_pop(t, ti, live); break;
+	case T_LEAVE: emit_leave(t, ti, live); break;
+	case T_JCC: emit_jcc(t, ti); return false;
+	case T_JRCXZ: emit_jrcxz(t, ti); return false;
+	case T_JMP: emit_jump(t, ti->in.imm); return false;
+	case T_CALL: emit_call(t, ti, live); return false;
+	case T_RET: emit_ret(t, ti, live); return false;
+	case T_JMP_E: emit_jmp_e(t, ti, live); return false;
+	case T_CALL_E: emit_call_e(t, ti, live); return false;
+	}
+	return true;
+}
+
+struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw)
+{
+	struct trans *x = v->trans;
+	struct tclass c[BLOCK_INSNS + 2];
+	struct tr t = {.v = v, .x = x, .b = b};
+	unsigned n = b->retired, i;
+	u32 need = (u32)(sizeof(struct tblock) + n * sizeof(struct tinsn) + 15) & ~15u;
+	bool more = true;
+	if (x->store_used + need > x->store_size)
+		return NULL;
+	t.t = (struct tblock *)(void *)(x->store + x->store_used);
+	memset(t.t, 0, sizeof(*t.t));
+	t.t->block = b;
+	t.t->page = page;
+	t.t->count = (u16)n;
+	for (i = 0; i < n; i++) {
+		t.t->ti[i].in = b->insn[i];
+		t.t->ti[i].rip = b->rip + b->insn[i].off;
+		c[i] = classify(&b->insn[i], b->mode);
+		t.t->ti[i].size = c[i].kind == T_COPY ? c[i].size : 8;
+	}
+	{
+		u8 live = 0x3f;
+		for (i = n; i-- > 0;) {
+			live = (u8)((live & ~c[i].fl_kill) | c[i].fl_read);
+			t.live[i] = live;
+		}
+	}
+	t.e.p = x->rw + x->used;
+	t.e.end = x->rw + x->size;
+	t.t->code = t.e.p;
+	emit_head(&t);
+	for (i = 0; i < n && more; i++)
+		more = emit_one(&t, i, &c[i], raw);
+	if (more)
+		emit_jump(&t, b->rip + b->bytes);
+	emit_sides(&t);
+	if (t.e.full || t.failed)
+		return NULL;
+	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
+	x->store_used += need;
+	x->translated++;
+	return t.t;
+}
