@@ -28,6 +28,13 @@ static void on_sigfpe(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
 	u64 to = fpu_fixup((u64)uc->uc_mcontext.gregs[REG_RIP]);
+	if (trans_fixup((u64 *)&uc->uc_mcontext.gregs[REG_RIP],
+			(u64 *)&uc->uc_mcontext.gregs[REG_R10]))
+		return;
+	if (number == SIGSEGV) {
+		signal(SIGSEGV, SIG_DFL);
+		return;
+	}
 	if (to)
 		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)to;
 	else if (sigfpe_before.sa_flags & SA_SIGINFO)
@@ -44,6 +51,7 @@ static void catch_sigfpe(void)
 	action.sa_sigaction = on_sigfpe;
 	action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
 	sigemptyset(&action.sa_mask);
+	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGFPE, &action, &old);
 	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_sigfpe)
 		sigfpe_before = old;

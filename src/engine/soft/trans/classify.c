@@ -50,7 +50,7 @@ static enum tkind kind_one(const struct insn *in)
 	case 0xe9:
 	case 0xeb: return T_JMP;
 	case 0xf6:
-	case 0xf7: return reg < 6 ? T_COPY : T_INTERP;
+	case 0xf7: return T_COPY;
 	case 0xff:
 		if (reg < 2)
 			return T_COPY;
@@ -109,9 +109,34 @@ static enum tkind kind(const struct insn *in)
 	}
 }
 
+/* Vector instructions that copy: all but MMX, masked accesses, and what moves state. */
+static bool vector_copy(const struct insn *in)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	unsigned op = in->opcode;
+	if (f->state != IST_SSE && f->state != IST_AVX)
+		return false;
+	for (unsigned i = 0; i < f->operands; i++)
+		switch (f->op[i].kind) {
+		case OP_P:
+		case OP_Q:
+		case OP_N:
+		case OP_ST:
+		case OP_VM: return false;
+		default: break;
+		}
+	if ((f->map == 1 || f->map == 4) && (op == 0xf7 || op == 0xae))
+		return false;
+	return !(f->map == 5 && ((op >= 0x2c && op <= 0x2f) || op == 0x8c || op == 0x8e));
+}
+
 static unsigned width(const struct insn *in, unsigned w)
 {
 	switch (w) {
+	case OPW_X: return in->vl;
+	case OPW_H: return in->vl / 2u;
+	case OPW_QTR: return in->vl / 4u;
+	case OPW_EIGHTH: return in->vl / 8u;
 	case OPW_V: return in->osz;
 	case OPW_Y: return in->pfx & PFX_W ? 8 : 4;
 	case OPW_Z: return in->osz == 2 ? 2 : 4;
@@ -141,14 +166,16 @@ struct tclass classify(const struct insn *in, u32 mode)
 	bool end = f->attr & IA_END;
 	if (in->fn == interp_ud || in->fn == interp_gp0 || in->fn == interp_nm)
 		return t; /* its body raises */
-	if (!(mode & MODE_64) || mode & MODE_STEP || f->state != IST_INT) {
+	t.vec = mode & MODE_64 && vector_copy(in);
+	if (!(mode & MODE_64) || mode & MODE_STEP || (f->state != IST_INT && !t.vec)) {
 		t.kind = end ? T_END : T_INTERP;
 		return t;
 	}
-	t.kind = kind(in);
+	t.kind = t.vec ? T_COPY : kind(in);
 	if (t.kind == T_INTERP || (t.kind == T_COPY && !recode_able(in)) ||
 	    (f->attr & IA_PRIV)) {
 		t.kind = end ? T_END : T_INTERP;
+		t.vec = false;
 		return t;
 	}
 	if (t.kind == T_END)
@@ -160,15 +187,16 @@ struct tclass classify(const struct insn *in, u32 mode)
 	if (t.kind != T_COPY || !(in->pfx & PFX_MEM))
 		return t;
 	for (unsigned i = 0; i < f->operands; i++)
-		if (f->op[i].kind == OP_E || f->op[i].kind == OP_M) {
+		if (f->op[i].kind == OP_E || f->op[i].kind == OP_M || f->op[i].kind == OP_W) {
 			t.size = (u8)width(in, f->op[i].width);
 			t.read = f->op[i].access & OPA_R;
 			t.write = f->op[i].access & OPA_W;
 		}
-	if (!t.size || t.size > 8) { /* not an operand this translator knows */
+	if (!t.size || t.size > 32 || t.size & (t.size - 1)) { /* not an operand this translator knows */
 		t.kind = T_INTERP;
 		t.fl_read = FL_ALL;
 		t.fl_kill = 0;
+		t.vec = false;
 	}
 	return t;
 }

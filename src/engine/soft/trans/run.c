@@ -6,6 +6,7 @@
  */
 #include <asm/prctl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +26,7 @@
 #define CACHE_BYTES (64u << 20)
 #define STORE_BYTES (128u << 20)
 #define HOT_RUNS    8u
+#define ORDER	    (1u << 18)
 
 /* --- open, close, reset --- */
 
@@ -42,6 +44,7 @@ static int cache_open(struct trans *x)
 	return 0;
 }
 
+static void hist_print(void);
 int trans_open(struct vcpu *v)
 {
 	struct trans *x = calloc(1, sizeof(*x));
@@ -52,6 +55,7 @@ int trans_open(struct vcpu *v)
 	x->store_size = STORE_BYTES;
 	x->store = mmap(NULL, STORE_BYTES, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	x->order = malloc(ORDER * sizeof(*x->order));
 	err = cache_open(x);
 	if (!err)
 		err = table_open(v);
@@ -70,6 +74,8 @@ void trans_close(struct vcpu *v)
 {
 	if (!v->trans)
 		return;
+	hist_print();
+	fprintf(stderr, "translated %lu entries %lu misses %lu links %lu ibl %lu resets %lu used %u insns %lu\n", v->trans->translated, v->trans->entries, v->trans->misses, v->trans->links, v->trans->ibl_misses, v->trans->resets, v->trans->used, v->cpu.insns);
 	table_close(v);
 	munmap(v->trans->rw, CACHE_BYTES);
 	munmap(v->trans->rx, CACHE_BYTES);
@@ -86,6 +92,7 @@ void trans_reset(struct vcpu *v)
 	madvise(x->desc, BIT64(30), MADV_DONTNEED);
 	x->desc_used = 4096;
 	x->used = x->stubs;
+	x->ordered = 0;
 	x->store_used = 0;
 	x->resets++;
 	v->native_gen++;
@@ -195,7 +202,7 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 		return NULL;
 	if (++b->runs < HOT_RUNS)
 		return NULL;
-	if (x->size - x->used < 65536 || x->store_size - x->store_used < 65536 ||
+	if (x->ordered == ORDER || x->size - x->used < 65536 || x->store_size - x->store_used < 65536 ||
 	    x->desc_used + 8192 > BIT64(28))
 		trans_reset(v);
 	p = page_get(x, b);
@@ -209,6 +216,7 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 	t->sibling = p->blocks;
 	p->blocks = t;
 	x->desc[p->desc + (b->rip & 0xfff)] = (u32)(t->code - x->rw);
+	x->order[x->ordered++] = t;
 	b->native = t;
 	b->native_gen = v->native_gen;
 	return t;
@@ -267,6 +275,7 @@ void trans_run(struct vcpu *v, struct tblock *t)
 	timer_arm(v);
 	x->entries++;
 	v->hot.status = (u32)image_of(c);
+	v->hot.simd = 0;
 	*(const u8 **)(void *)&enter = x->rx + (x->enter - x->rw);
 	reason = enter(&v->hot, x->rx + (t->code - x->rw));
 	if (reason == TX_BODY)
@@ -304,11 +313,28 @@ static u64 after_body(struct vcpu *v, const struct tinsn *ti)
 		return 1;
 	}
 	v->hot.status = (u32)image_of(c);
+	if (v->hot.simd)
+		fpu_need(c);
 	return 0;
+}
+
+#include <stdio.h>
+static u64 hist[4096];
+static void hist_print(void)
+{
+	for (unsigned k = 0; k < 25; k++) {
+		unsigned best = 0;
+		for (unsigned i = 0; i < 4096; i++)
+			if (hist[i] > hist[best])
+				best = i;
+		fprintf(stderr, "%12lu %s map %u op %x\n", hist[best], insn_forms[best].name, insn_forms[best].map, insn_forms[best].opcode);
+		hist[best] = 0;
+	}
 }
 
 u64 trans_interp(struct vcpu *v, struct tinsn *ti)
 {
+	hist[ti->in.form]++;
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
 	at(c, ti);
@@ -318,6 +344,7 @@ u64 trans_interp(struct vcpu *v, struct tinsn *ti)
 
 u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 {
+	hist[ti->in.form]++;
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
 	at(c, ti);
@@ -351,9 +378,53 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 	return after_body(v, ti) ? 2 : 0;
 }
 
+/* The instruction faulted in the host: its body says how the guest sees that. */
+u64 trans_fault(struct vcpu *v, struct tinsn *ti)
+{
+	struct cpu *c = &v->cpu;
+	flags_in(c, v->hot.status);
+	at(c, ti);
+	ti->in.fn(c, &ti->in);
+	if (!(insn_forms[ti->in.form].attr & IA_END))
+		c->rip = ti->rip + ti->in.len;
+	return 0;
+}
+
+void trans_fpu(struct vcpu *v)
+{
+	fpu_need(&v->cpu);
+}
+
 /* --- the thread --- */
 
 static __thread struct vcpu *self;
+
+bool trans_fixup(u64 *rip, u64 *r10)
+{
+	struct trans *x = self ? self->trans : NULL;
+	u64 off;
+	u32 lo = 0, hi, n;
+	struct tblock *t;
+	if (!x || *rip - (u64)x->rx >= x->used || !x->ordered)
+		return false;
+	off = *rip - (u64)x->rx;
+	for (hi = x->ordered; hi - lo > 1;) {
+		u32 mid = (lo + hi) / 2;
+		if ((u64)(x->order[mid]->code - x->rw) <= off)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	t = x->order[lo];
+	off -= (u64)(t->code - x->rw);
+	for (n = t->count; n-- > 0 && t->ti[n].at > off;)
+		;
+	if (n >= t->count)
+		return false;
+	*r10 = (u64)&t->ti[n];
+	*rip = (u64)(x->rx + (x->fault - x->rw));
+	return true;
+}
 
 static void on_timer(int number unused_arg)
 {

@@ -48,6 +48,45 @@ static void add_rsp(struct emit *e, s32 n)
 	e_lea(e, H_RSP, H_RSP, NOREG, 0, n, 8);
 }
 
+/* All vector registers to or from the vCPU block. */
+static void simd_move(struct emit *e, bool store)
+{
+	bool avx = __builtin_cpu_supports("avx");
+	for (unsigned i = 0; i < 16; i++) {
+		e8(e, 0x65);
+		if (avx) { /* vmovdqu ymm: VEX.256.F3.0F 6F/7F */
+			e8(e, 0xc5);
+			e8(e, (i & 8 ? 0 : 0x80u) | 0x7e);
+		} else {
+			e8(e, 0xf3);
+			if (i & 8)
+				e8(e, 0x44);
+			e8(e, 0x0f);
+		}
+		e8(e, store ? 0x7f : 0x6f);
+		e_mem(e, i, NOREG, NOREG, 0, (s32)(G(cpu.s.ymm) + i * 32));
+	}
+}
+
+/* if (hot.simd) move, and set hot.simd to what it shall be afterwards */
+static void simd_if_live(struct emit *e, bool store, bool leave_host)
+{
+	u8 *skip;
+	e8(e, 0x65);
+	e8(e, 0x83);
+	e_mem(e, 7, NOREG, NOREG, 0, (s32)G(hot.simd));
+	e8(e, 0);
+	skip = e_jcc_fwd(e, 4);
+	simd_move(e, store);
+	if (leave_host) {
+		e8(e, 0x65);
+		e8(e, 0xc7);
+		e_mem(e, 0, NOREG, NOREG, 0, (s32)G(hot.simd));
+		e32(e, 0);
+	}
+	e_here(e, skip);
+}
+
 /* Back to trans_run with EAX = reason; nothing is saved here. */
 static void leave(struct emit *e)
 {
@@ -65,6 +104,7 @@ static void exit_with(struct emit *e, unsigned reason)
 {
 	save_regs(e);
 	save_flags(e);
+	simd_if_live(e, true, true);
 	e_mov_imm(e, H_RAX, reason);
 	leave(e);
 }
@@ -98,6 +138,7 @@ static void into_body(struct emit *e)
 	u8 *out;
 	save_regs(e);
 	save_flags(e);
+	simd_if_live(e, true, false);
 	e_gs_load(e, H_RDI, G(hot.self));
 	e_mov(e, H_RSI, H_R10);
 	add_rsp(e, -8);
@@ -106,6 +147,7 @@ static void into_body(struct emit *e)
 	e8(e, 0x85);
 	e8(e, 0xc0);
 	out = e_jcc_fwd(e, 5);
+	simd_if_live(e, false, false);
 	load_state(e);
 	e8(e, 0xc3);
 	e_here(e, out);
@@ -113,13 +155,14 @@ static void into_body(struct emit *e)
 	leave(e);
 }
 
-static void into_last_body(struct emit *e)
+static void into_last_body(struct emit *e, void *fn)
 {
 	save_regs(e);
 	save_flags(e);
+	simd_if_live(e, true, true);
 	e_gs_load(e, H_RDI, G(hot.self));
 	e_mov(e, H_RSI, H_R10);
-	call_c(e, (void *)trans_interp_end);
+	call_c(e, fn);
 	e_mov_imm(e, H_RAX, TX_BODY);
 	leave(e);
 }
@@ -129,6 +172,7 @@ static void into_miss(struct emit *e)
 {
 	u8 *other, *out;
 	save_regs(e);
+	simd_if_live(e, true, false);
 	e_gs_load(e, H_RDI, G(hot.self));
 	e_mov(e, H_RSI, H_R11);
 	e_mov(e, H_RDX, H_R10);
@@ -138,6 +182,7 @@ static void into_miss(struct emit *e)
 	e_test_imm8(e, H_RAX, 1);
 	other = e_jcc_fwd(e, 4);
 	e_mov(e, H_R11, H_RAX);
+	simd_if_live(e, false, false);
 	for (unsigned i = 0; i < 16; i++)
 		if (home[i] != NOREG)
 			e_gs_load(e, home[i], i * 8);
@@ -145,6 +190,7 @@ static void into_miss(struct emit *e)
 	e_here(e, other);
 	e_test_imm8(e, H_RAX, 2);
 	out = e_jcc_fwd(e, 5);
+	simd_if_live(e, false, false);
 	load_state(e);
 	e8(e, 0x41);
 	e8(e, 0x5b); /* pop r11 */
@@ -155,6 +201,32 @@ static void into_miss(struct emit *e)
 	e_here(e, out);
 	e_mov_imm(e, H_RAX, TX_BODY);
 	leave(e);
+}
+
+/* The vector registers, x87 and MXCSR come to the host. Clobbers the flags. */
+static void into_simd(struct emit *e)
+{
+	u8 *ready;
+	e8(e, 0x65);
+	e8(e, 0x80);
+	e_mem(e, 7, NOREG, NOREG, 0, (s32)G(cpu.fpu_live));
+	e8(e, 0);
+	ready = e_jcc_fwd(e, 5);
+	save_regs(e);
+	e_gs_load(e, H_RDI, G(hot.self));
+	add_rsp(e, -8);
+	call_c(e, (void *)trans_fpu);
+	add_rsp(e, 8);
+	for (unsigned i = 0; i < 16; i++)
+		if (home[i] != NOREG)
+			e_gs_load(e, home[i], i * 8);
+	e_here(e, ready);
+	simd_move(e, false);
+	e8(e, 0x65);
+	e8(e, 0xc7);
+	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(hot.simd));
+	e32(e, 1);
+	e8(e, 0xc3);
 }
 
 /* r10 = target. Leaves the flags alone. */
@@ -202,7 +274,11 @@ void stubs_build(struct vcpu *v)
 	x->interp = e.p;
 	into_body(&e);
 	x->interp_end = e.p;
-	into_last_body(&e);
+	into_last_body(&e, (void *)trans_interp_end);
+	x->fault = e.p;
+	into_last_body(&e, (void *)trans_fault);
+	x->simd = e.p;
+	into_simd(&e);
 	x->miss = e.p;
 	into_miss(&e);
 	x->stubs = x->used = (u32)(e.p - x->rw + 63) & ~63u;

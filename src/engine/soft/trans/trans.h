@@ -29,6 +29,7 @@ struct tinsn {
 	struct insn in;
 	u64 rip;
 	u8 size; /* of its memory accesses */
+	u32 at;	 /* its host code, from the block's start */
 };
 
 /* A jump from one block to another in the same guest page. */
@@ -83,6 +84,7 @@ struct trans_hot {
 	u64 self;
 	u64 link;
 	u64 ea, rax, target, undone;
+	u32 simd;   /* the guest's vector registers are in the host's */
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
 };
 
@@ -107,7 +109,9 @@ struct trans {
 	u64 xlog[2][TRANS_LOG];
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
-	u8 *enter, *exit_event, *exit_link, *ibl, *interp, *interp_end, *miss;
+	u8 *enter, *exit_event, *exit_link, *ibl, *interp, *interp_end, *miss, *simd, *fault;
+	struct tblock **order; /* by code address */
+	u32 ordered;
 	/* statistics */
 	u64 translated, entries, misses, links, ibl_misses, resets;
 	bool off;
@@ -129,6 +133,10 @@ void trans_changed(struct vcpu *v); /* code pages changed: drop what came from t
 u64 trans_interp(struct vcpu *v, struct tinsn *ti);
 u64 trans_interp_end(struct vcpu *v, struct tinsn *ti);
 u64 trans_miss(struct vcpu *v, u64 ti, u64 va);
+u64 trans_fault(struct vcpu *v, struct tinsn *ti);
+void trans_fpu(struct vcpu *v);
+/* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
+bool trans_fixup(u64 *rip, u64 *r10);
 
 /* translate.c */
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw);
@@ -168,6 +176,7 @@ struct tclass {
 	u8 kind;
 	u8 size;	   /* of the memory operand */
 	bool read, write;  /* memory */
+	bool vec;	   /* needs the vector registers in the host */
 	u8 fl_read, fl_kill; /* flags read; written for certain */
 };
 struct tclass classify(const struct insn *in, u32 mode);

@@ -34,7 +34,7 @@ struct ea {
 
 /* Code that stands behind the block: misses, crossings, exits. */
 struct side {
-	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK } kind;
+	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD } kind;
 	u8 *from;     /* rel32 of the jump that leads here */
 	u8 *back;     /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
 	u8 **next;    /* unused by exits */
@@ -57,7 +57,7 @@ struct tr {
 	unsigned sides;
 	u8 live[BLOCK_INSNS + 2]; /* flags needed before instruction i */
 	unsigned links;
-	bool failed;
+	bool failed, vec;
 };
 
 /* --- flags --- */
@@ -568,6 +568,10 @@ static void emit_sides(struct tr *t)
 			emit_cross(t, s); /* falls into the miss, which is next */
 			break;
 		case SIDE_MISS: emit_miss(t, s); break;
+		case SIDE_SIMD:
+			e_call(e, t->x->simd);
+			e_jmp(e, s->back);
+			break;
 		case SIDE_EXIT:
 			e_mov_imm(e, H_R10, s->target);
 			e_jmp(e, t->x->ibl);
@@ -612,6 +616,18 @@ static void emit_head(struct tr *t)
 		e_mov_imm(e, H_R10, t->b->retired);
 		e_jmp(e, t->x->exit_event);
 		e_here(e, ok);
+		if (t->vec) {
+			struct side *s;
+			e8(e, 0x65);
+			e8(e, 0x83);
+			e_mem(e, 7, NOREG, NOREG, 0, (s32)G(hot.simd));
+			e8(e, 0);
+			ok = e_jcc_fwd(e, 4);
+			s = side(t);
+			s->kind = SIDE_SIMD;
+			s->from = ok;
+			s->back = e->p;
+		}
 		if (live)
 			flags_restore(e);
 	}
@@ -664,6 +680,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 		t.t->ti[i].in = b->insn[i];
 		t.t->ti[i].rip = b->rip + b->insn[i].off;
 		c[i] = classify(&b->insn[i], b->mode);
+		t.vec |= c[i].vec;
 		t.t->ti[i].size = c[i].kind == T_COPY ? c[i].size : 8;
 	}
 	{
@@ -677,8 +694,10 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.e.end = x->rw + x->size;
 	t.t->code = t.e.p;
 	emit_head(&t);
-	for (i = 0; i < n && more; i++)
+	for (i = 0; i < n && more; i++) {
+		t.t->ti[i].at = (u32)(t.e.p - t.t->code);
 		more = emit_one(&t, i, &c[i], raw);
+	}
 	if (more)
 		emit_jump(&t, b->rip + b->bytes);
 	emit_sides(&t);
