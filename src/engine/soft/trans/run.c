@@ -196,9 +196,9 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 	struct trans *x = v->trans;
 	struct tblock *t;
 	struct tpage *p;
-	if (likely(b->native && b->native_gen == v->native_gen))
+	if (likely(b->native && b->native_gen == v->native_gen && !v->cpu.seg_chk))
 		return b->native;
-	if (b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP || !b->trusted)
+	if (v->cpu.seg_chk || b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP || !b->trusted)
 		return NULL;
 	if (++b->runs < HOT_RUNS)
 		return NULL;
@@ -308,7 +308,7 @@ static u64 after_body(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	table_mode(v);
-	if (unlikely(code_changed(v))) {
+	if (unlikely(code_changed(v) || c->seg_chk)) { /* seg_chk: alignment is checked */
 		c->rip = ti->rip + ti->in.len;
 		return 1;
 	}
