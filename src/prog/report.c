@@ -257,6 +257,10 @@ static json_t *json_outcome(const char *name, const struct vm_outcome *outcome)
 	json_object_set_new(count, "block_lookups", json_number(outcome->block_lookups));
 	json_object_set_new(count, "block_decodes", json_number(outcome->block_decodes));
 	json_object_set_new(count, "block_drops", json_number(outcome->block_drops));
+	json_object_set_new(count, "translations", json_number(outcome->translations));
+	json_object_set_new(count, "translated_entries", json_number(outcome->translated_entries));
+	json_object_set_new(count, "shadow_misses", json_number(outcome->shadow_misses));
+	json_object_set_new(count, "code_resets", json_number(outcome->code_resets));
 	json_object_set_new(root, "counters", count);
 	return root;
 }

@@ -141,6 +141,10 @@ static void vm_report(struct vm *vm, struct vm_outcome *outcome)
 	outcome->block_lookups = stats.block_lookups;
 	outcome->block_decodes = stats.block_decodes;
 	outcome->block_drops = stats.block_drops;
+	outcome->translations = stats.translations;
+	outcome->translated_entries = stats.translated_entries;
+	outcome->shadow_misses = stats.shadow_misses;
+	outcome->code_resets = stats.code_resets;
 }
 
 void vm_run(struct vm *vm, struct vm_outcome *outcome)

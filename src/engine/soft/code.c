@@ -82,7 +82,7 @@ bool code_stored(struct engine *e, gpa_t gpa, u64 len)
 	e->changed[e->changes % CHANGES] = page;
 	__atomic_store_n(&e->changes, e->changes + 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&e->code_lock);
-	for (unsigned i = 0; e->translate && i < e->cpus; i++)
+	for (unsigned i = 0; e->hot_runs && i < e->cpus; i++)
 		if (e->vcpu[i])
 			cpu_event(&e->vcpu[i]->cpu, EV_CODE);
 	return true;

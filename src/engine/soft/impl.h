@@ -112,7 +112,7 @@ struct engine {
 	pthread_mutex_t code_lock; /* a page's version and its lines change together; a leaf */
 	u64 changes; /* code pages whose decoded bytes changed: how many ever; atomic */
 	const struct soft_page *changed[CHANGES];
-	bool translate;
+	unsigned hot_runs; /* executions before a block is translated; 0: never */
 	u32 extint;		   /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;

@@ -19,42 +19,40 @@
 #include "engine/soft/impl.h"
 #include "host/fail.h"
 
-/* --- unmasked floating-point exceptions inside native thunks --- */
+/* --- faults of the host that are the guest's: native thunks and translated code --- */
 
-/* What SIGFPE did before; written once, before any vCPU thread exists. */
-static struct sigaction sigfpe_before;
+/* What the signals did before; written once, before any vCPU thread exists. */
+static struct sigaction before[2];
 
-static void on_sigfpe(int number, siginfo_t *info, void *context)
+static void on_fault(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
-	u64 to = fpu_fixup((u64)uc->uc_mcontext.gregs[REG_RIP]);
-	if (trans_fixup((u64 *)&uc->uc_mcontext.gregs[REG_RIP],
-			(u64 *)&uc->uc_mcontext.gregs[REG_R10]))
-		return;
-	if (number == SIGSEGV) {
-		signal(SIGSEGV, SIG_DFL);
-		return;
-	}
-	if (to)
+	const struct sigaction *old = &before[number == SIGSEGV];
+	u64 rip = (u64)uc->uc_mcontext.gregs[REG_RIP], r10 = (u64)uc->uc_mcontext.gregs[REG_R10];
+	u64 to = number == SIGFPE ? fpu_fixup(rip) : 0;
+	if (to) {
 		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)to;
-	else if (sigfpe_before.sa_flags & SA_SIGINFO)
-		sigfpe_before.sa_sigaction(number, info, context);
-	else
+	} else if (trans_fixup(&rip, &r10)) {
+		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)rip;
+		uc->uc_mcontext.gregs[REG_R10] = (greg_t)r10;
+	} else if (old->sa_flags & SA_SIGINFO) {
+		old->sa_sigaction(number, info, context);
+	} else {
 		abort();
+	}
 }
 
-static void catch_sigfpe(void)
+static void catch_fault(int number)
 {
 	struct sigaction action;
 	struct sigaction old;
 	memset(&action, 0, sizeof(action));
-	action.sa_sigaction = on_sigfpe;
+	action.sa_sigaction = on_fault;
 	action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
 	sigemptyset(&action.sa_mask);
-	sigaction(SIGSEGV, &action, NULL);
-	sigaction(SIGFPE, &action, &old);
-	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_sigfpe)
-		sigfpe_before = old;
+	sigaction(number, &action, &old);
+	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_fault)
+		before[number == SIGSEGV] = old;
 }
 
 /* --- engine --- */
@@ -112,13 +110,29 @@ static void soft_close(struct engine *e)
 	free(e);
 }
 
+/* Executions before a block is translated; 0: never; -1: the options say something else. */
+static int hot_runs(const char *options)
+{
+	if (!options || !options[0] || !strcmp(options, "translate=off"))
+		return 0;
+	if (!strcmp(options, "translate=on"))
+		return TRANS_HOT_RUNS;
+	return strcmp(options, "translate=eager") ? -1 : 1;
+}
+
 static int soft_check(const char *options, unsigned cpus)
 {
+	int translate = hot_runs(options);
 	if (!cpus || cpus > SOFT_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", cpus,
 			    SOFT_CPUS_MAX);
-	if (options && options[0] && strcmp(options, "translate=off") && strcmp(options, "translate=on"))
-		return FAIL(-EINVAL, "engine soft: unknown option '%.40s'; it has none", options);
+	if (translate < 0)
+		return FAIL(-EINVAL,
+			    "engine soft: unknown option '%.40s'; it takes translate=off, on or eager",
+			    options);
+	if (translate && cpus > TRANS_CPUS_MAX)
+		return FAIL(-EINVAL, "engine soft: translate takes up to %u vCPUs, not %u",
+			    TRANS_CPUS_MAX, cpus);
 	return 0;
 }
 
@@ -136,7 +150,7 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	e->board = config->board;
 	e->model = config->model;
 	e->cpus = config->cpus;
-	e->translate = config->options && !strcmp(config->options, "translate=on");
+	e->hot_runs = (unsigned)hot_runs(config->options);
 	world_open(e);
 	pthread_mutex_init(&e->code_lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))
@@ -146,7 +160,11 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 		soft_close(e);
 		return err;
 	}
-	catch_sigfpe();
+	catch_fault(SIGFPE);
+	if (e->hot_runs) {
+		catch_fault(SIGSEGV);
+		trans_signal();
+	}
 	*out = e;
 	return 0;
 }
@@ -196,10 +214,11 @@ static int soft_vcpu_open(struct engine *e, unsigned id, struct vcpu **out)
 	v->epoch_seen = ~0ull;
 	cpu_open(&v->cpu, e->model, &soft_cpu_ops, v);
 	lapic_init(&v->lapic, id, id == 0, e->model->maxphyaddr, &soft_lapic_ops, v);
-	err = e->translate ? trans_open(v) : 0;
+	err = e->hot_runs ? trans_open(v) : 0;
 	if (!err)
 		err = block_open(v);
 	if (err) {
+		trans_close(v);
 		munmap(v, sizeof(*v));
 		return err;
 	}
@@ -261,6 +280,8 @@ static void soft_stats(struct engine *e, struct engine_stats *stats)
 		stats->block_lookups += v->block_lookups;
 		stats->block_decodes += v->block_decodes;
 		stats->block_drops += v->block_drops;
+		if (v->trans)
+			trans_stats(v, stats);
 	}
 }
 

@@ -181,9 +181,11 @@ struct tclass classify(const struct insn *in, u32 mode)
 	if (t.kind == T_END)
 		return t;
 	t.fl_read = f->fl_read;
-	t.fl_kill = flags_may_stay(in) ? 0 : f->fl_write | f->fl_undef;
-	if (flags_may_stay(in))
+	t.fl_kill = (u8)(f->fl_write | f->fl_undef);
+	if (flags_may_stay(in)) {
 		t.fl_read = FL_ALL;
+		t.fl_kill = 0;
+	}
 	if (t.kind != T_COPY || !(in->pfx & PFX_MEM))
 		return t;
 	for (unsigned i = 0; i < f->operands; i++)

@@ -4,7 +4,9 @@
 #include "lib/bits.h"
 #include "spec/x86.h"
 
-#define REX 0x40u
+#define REX	    0x40u
+#define PFX_F3_ONLY 4u /* insn_form.pfx_mask */
+#define PFX_F2_ONLY 8u
 
 /* Which fields of the encoding name general registers, and which of them as bytes. */
 struct fields {
@@ -122,8 +124,10 @@ unsigned recode(u8 *out, const struct insn *in, const u8 *raw, const struct reco
 			*p++ = 0xf0;
 		if (in->pfx & PFX_66)
 			*p++ = 0x66;
-		if (in->pfx & (PFX_REP | PFX_REPNE))
-			*p++ = in->pfx & PFX_REP ? 0xf3 : 0xf2;
+		/* where the form does not ask for it, it means nothing to the guest, and may
+		 * mean another instruction to the host (BSF and TZCNT) */
+		if (f->pfx_mask == PFX_F3_ONLY || f->pfx_mask == PFX_F2_ONLY)
+			*p++ = f->pfx_mask == PFX_F3_ONLY ? 0xf3 : 0xf2;
 		if (bits || need)
 			*p++ = (u8)(REX | bits);
 		if (f->map)

@@ -6,7 +6,6 @@
  */
 #include <asm/prctl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,7 +24,7 @@
 
 #define CACHE_BYTES (64u << 20)
 #define STORE_BYTES (128u << 20)
-#define HOT_RUNS    8u
+#define TIMER_SIGNAL (SIGRTMIN + 4)
 #define ORDER	    (1u << 18)
 
 /* --- open, close, reset --- */
@@ -33,22 +32,27 @@
 static int cache_open(struct trans *x)
 {
 	int fd = memfd_create("holm-code", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, CACHE_BYTES))
-		return FAIL(-ENOMEM, "no memory for translated code");
-	x->rw = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	x->rx = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	close(fd);
+	x->rw = x->rx = MAP_FAILED;
+	if (fd >= 0 && !ftruncate(fd, CACHE_BYTES)) {
+		x->rw = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		x->rx = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	}
+	if (fd >= 0)
+		close(fd);
 	if (x->rw == MAP_FAILED || x->rx == MAP_FAILED)
-		return FAIL(-EPERM, "the host lets nothing be translated");
+		return FAIL(-EPERM,
+			    "the host lets no memory be executed (memfd); use translate=off");
 	x->size = CACHE_BYTES;
 	return 0;
 }
 
-static void hist_print(void);
 int trans_open(struct vcpu *v)
 {
-	struct trans *x = calloc(1, sizeof(*x));
+	struct trans *x;
 	int err;
+	if (!__builtin_cpu_supports("bmi2"))
+		return FAIL(-ENOSYS, "the host's CPU has no BMI2; use translate=off");
+	x = calloc(1, sizeof(*x));
 	if (!x)
 		return FAIL(-ENOMEM, "out of memory");
 	v->trans = x;
@@ -56,7 +60,10 @@ int trans_open(struct vcpu *v)
 	x->store = mmap(NULL, STORE_BYTES, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	x->order = malloc(ORDER * sizeof(*x->order));
-	err = cache_open(x);
+	if (x->store == MAP_FAILED || !x->order)
+		err = FAIL(-ENOMEM, "out of memory for the translator");
+	else
+		err = cache_open(x);
 	if (!err)
 		err = table_open(v);
 	if (err)
@@ -70,17 +77,23 @@ int trans_open(struct vcpu *v)
 	return 0;
 }
 
+static void unmap(void *p, u64 bytes)
+{
+	if (p && p != MAP_FAILED)
+		munmap(p, bytes);
+}
+
 void trans_close(struct vcpu *v)
 {
-	if (!v->trans)
+	struct trans *x = v->trans;
+	if (!x)
 		return;
-	hist_print();
-	fprintf(stderr, "translated %lu entries %lu misses %lu links %lu ibl %lu resets %lu used %u insns %lu\n", v->trans->translated, v->trans->entries, v->trans->misses, v->trans->links, v->trans->ibl_misses, v->trans->resets, v->trans->used, v->cpu.insns);
 	table_close(v);
-	munmap(v->trans->rw, CACHE_BYTES);
-	munmap(v->trans->rx, CACHE_BYTES);
-	munmap(v->trans->store, STORE_BYTES);
-	free(v->trans);
+	unmap(x->rw, CACHE_BYTES);
+	unmap(x->rx, CACHE_BYTES);
+	unmap(x->store, STORE_BYTES);
+	free(x->order);
+	free(x);
 	v->trans = NULL;
 }
 
@@ -89,6 +102,7 @@ void trans_reset(struct vcpu *v)
 	struct trans *x = v->trans;
 	table_flush(v, true);
 	memset(x->hash, 0, sizeof(x->hash));
+	memset(x->frame, 0, sizeof(x->frame));
 	madvise(x->desc, BIT64(30), MADV_DONTNEED);
 	x->desc_used = 4096;
 	x->used = x->stubs;
@@ -103,7 +117,12 @@ void trans_reset(struct vcpu *v)
 
 static struct tpage **page_slot(struct trans *x, gpa_t gpa, u64 rip)
 {
-	return &x->hash[(gpa >> 12 ^ rip >> 12 ^ rip >> 24) & 4095];
+	return &x->hash[(gpa >> 12 ^ rip >> 12 ^ rip >> 24) % TRANS_HASH];
+}
+
+static struct tpage **frame_slot(struct trans *x, const struct soft_page *info)
+{
+	return &x->frame[(u64)info / sizeof(*info) % TRANS_HASH];
 }
 
 static struct tpage *page_get(struct trans *x, const struct block *b)
@@ -122,6 +141,9 @@ static struct tpage *page_get(struct trans *x, const struct block *b)
 	*p = (struct tpage){.chain = *slot, .info = b->page, .rip = rip, .gpa = gpa, .mode = b->mode};
 	p->desc = x->desc_used;
 	x->desc_used += 4096;
+	*slot = p;
+	slot = frame_slot(x, b->page);
+	p->of_frame = *slot;
 	*slot = p;
 	return p;
 }
@@ -173,10 +195,9 @@ void trans_changed(struct vcpu *v)
 	for (; x->changed_seen != head; x->changed_seen++) {
 		const struct soft_page *page =
 			__atomic_load_n(&e->changed[x->changed_seen % CHANGES], __ATOMIC_SEQ_CST);
-		for (unsigned i = 0; i < 4096; i++)
-			for (struct tpage *p = x->hash[i]; p; p = p->chain)
-				if (p->info == page && p->blocks)
-					page_drop(v, p);
+		for (struct tpage *p = *frame_slot(x, page); p; p = p->of_frame)
+			if (p->info == page && p->blocks)
+				page_drop(v, p);
 	}
 	/* the ring may have turned while it was read */
 	if (__atomic_load_n(&e->changes, __ATOMIC_SEQ_CST) - x->changed_seen > CHANGES)
@@ -200,7 +221,7 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 		return b->native;
 	if (v->cpu.seg_chk || b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP || !b->trusted)
 		return NULL;
-	if (++b->runs < HOT_RUNS)
+	if (++b->runs < v->engine->hot_runs)
 		return NULL;
 	if (x->ordered == ORDER || x->size - x->used < 65536 || x->store_size - x->store_used < 65536 ||
 	    x->desc_used + 8192 > BIT64(28))
@@ -266,7 +287,7 @@ void trans_run(struct vcpu *v, struct tblock *t)
 	struct trans *x = v->trans;
 	struct cpu *c = &v->cpu;
 	u64 (*enter)(void *, const u8 *);
-	u64 reason, before = x->resets;
+	u64 reason;
 	table_mode(v);
 	table_code(v, c->rip, t->page->desc);
 	if (v->link)
@@ -287,7 +308,6 @@ void trans_run(struct vcpu *v, struct tblock *t)
 	case TX_IBL: x->ibl_misses++; break;
 	default: break;
 	}
-	(void)before;
 }
 
 /* --- what stubs call --- */
@@ -318,23 +338,8 @@ static u64 after_body(struct vcpu *v, const struct tinsn *ti)
 	return 0;
 }
 
-#include <stdio.h>
-static u64 hist[4096];
-static void hist_print(void)
-{
-	for (unsigned k = 0; k < 25; k++) {
-		unsigned best = 0;
-		for (unsigned i = 0; i < 4096; i++)
-			if (hist[i] > hist[best])
-				best = i;
-		fprintf(stderr, "%12lu %s map %u op %x\n", hist[best], insn_forms[best].name, insn_forms[best].map, insn_forms[best].opcode);
-		hist[best] = 0;
-	}
-}
-
 u64 trans_interp(struct vcpu *v, struct tinsn *ti)
 {
-	hist[ti->in.form]++;
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
 	at(c, ti);
@@ -344,7 +349,6 @@ u64 trans_interp(struct vcpu *v, struct tinsn *ti)
 
 u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 {
-	hist[ti->in.form]++;
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
 	at(c, ti);
@@ -432,20 +436,32 @@ static void on_timer(int number unused_arg)
 		cpu_event(&self->cpu, EV_TIMER);
 }
 
-void trans_thread(struct vcpu *v)
+void trans_signal(void)
 {
 	struct sigaction action;
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = on_timer;
+	action.sa_flags = SA_RESTART | SA_ONSTACK;
+	sigaction(TIMER_SIGNAL, &action, NULL);
+}
+
+void trans_stats(const struct vcpu *v, struct engine_stats *stats)
+{
+	stats->translations += v->trans->translated;
+	stats->translated_entries += v->trans->entries;
+	stats->shadow_misses += v->trans->misses;
+	stats->code_resets += v->trans->resets;
+}
+
+void trans_thread(struct vcpu *v)
+{
 	struct sigevent ev;
 	if (self == v)
 		return;
 	self = v;
-	memset(&action, 0, sizeof(action));
-	action.sa_handler = on_timer;
-	action.sa_flags = SA_RESTART | SA_ONSTACK;
-	sigaction(SIGRTMIN + 4, &action, NULL);
 	memset(&ev, 0, sizeof(ev));
 	ev.sigev_notify = SIGEV_THREAD_ID;
-	ev.sigev_signo = SIGRTMIN + 4;
+	ev.sigev_signo = TIMER_SIGNAL;
 	ev._sigev_un._tid = (int)syscall(SYS_gettid);
 	timer_create(CLOCK_MONOTONIC, &ev, &v->host_timer);
 	v->armed = LAPIC_NEVER;

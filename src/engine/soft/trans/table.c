@@ -16,8 +16,7 @@
 #include "engine/soft/impl.h"
 #include "host/fail.h"
 
-#define PAGES	 BIT64(36)
-#define LOG_GLOBAL BIT64(63)
+#define PAGES BIT64(36)
 
 static void *reserve(u64 bytes)
 {
@@ -27,6 +26,12 @@ static void *reserve(u64 bytes)
 		return NULL;
 	madvise(p, bytes, MADV_NOHUGEPAGE);
 	return p;
+}
+
+static void release(void *p, u64 bytes)
+{
+	if (p)
+		munmap(p, bytes);
 }
 
 int table_open(struct vcpu *v)
@@ -41,19 +46,19 @@ int table_open(struct vcpu *v)
 		ok &= (x->xt[i] = reserve(PAGES * 4)) != NULL;
 	ok &= (x->desc = reserve(BIT64(30))) != NULL;
 	x->desc_used = 4096;
-	return ok ? 0 : FAIL(-ENOMEM, "no address space for the translator's tables");
+	return ok ? 0 : FAIL(-ENOMEM, "no address space for the translator's tables (ulimit -v?); use translate=off");
 }
 
 void table_close(struct vcpu *v)
 {
 	struct trans *x = v->trans;
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
-		munmap(x->rt[i], PAGES * 8);
-		munmap(x->wt[i], PAGES * 8);
+		release(x->rt[i], PAGES * 8);
+		release(x->wt[i], PAGES * 8);
 	}
 	for (unsigned i = 0; i < 2; i++)
-		munmap(x->xt[i], PAGES * 4);
-	munmap(x->desc, BIT64(30));
+		release(x->xt[i], PAGES * 4);
+	release(x->desc, BIT64(30));
 }
 
 static u64 page_number(u64 la)
@@ -67,17 +72,13 @@ static void drop_all(struct trans *x)
 		madvise(x->rt[i], PAGES * 8, MADV_DONTNEED);
 		madvise(x->wt[i], PAGES * 8, MADV_DONTNEED);
 	}
-	x->logged = 0;
+	x->log[0].n = x->log[1].n = 0;
 }
 
-static void drop_code(struct trans *x, unsigned ctx)
+static void drop_all_code(struct trans *x, unsigned ctx)
 {
-	if (x->xlog_count[ctx] < TRANS_LOG)
-		for (unsigned i = 0; i < x->xlog_count[ctx]; i++)
-			x->xt[ctx][x->xlog[ctx][i]] = 0;
-	else
-		madvise(x->xt[ctx], PAGES * 4, MADV_DONTNEED);
-	x->xlog_count[ctx] = 0;
+	madvise(x->xt[ctx], PAGES * 4, MADV_DONTNEED);
+	x->xlog[ctx][0].n = x->xlog[ctx][1].n = 0;
 }
 
 /* Takes over what the interpreter's TLB knows of la. */
@@ -85,33 +86,42 @@ void table_fill(struct vcpu *v, u64 la, enum cpu_view view)
 {
 	struct trans *x = v->trans;
 	const struct tlb_entry *e = &v->cpu.views[view].e[la >> 12 & (TLB_ENTRIES - 1)];
+	struct tlog *log = &x->log[e->global != 0];
 	u64 n = page_number(la);
-	if (e->r != la >> 12)
-		return;
-	if (x->logged == TRANS_LOG)
+	if (log->n == TRANS_LOG)
 		drop_all(x);
-	x->log[x->logged++] = n | (u64)view << 36 | (e->global ? LOG_GLOBAL : 0);
+	if (x->rt[view][n] != e->add + 1)
+		log->e[log->n++] = n | (u64)view << 36;
 	x->rt[view][n] = e->add + 1;
 	x->wt[view][n] = e->w == la >> 12 ? e->add + 1 : 0;
+}
+
+static void drop_log(struct trans *x, struct tlog *log)
+{
+	for (u32 i = 0; i < log->n; i++) {
+		unsigned view = log->e[i] >> 36 & 3;
+		x->rt[view][log->e[i] & (PAGES - 1)] = 0;
+		x->wt[view][log->e[i] & (PAGES - 1)] = 0;
+	}
+	log->n = 0;
+}
+
+static void drop_code(struct trans *x, unsigned ctx, bool global)
+{
+	struct tlog *log = &x->xlog[ctx][global];
+	for (u32 i = 0; i < log->n; i++)
+		x->xt[ctx][log->e[i]] = 0;
+	log->n = 0;
 }
 
 void table_flush(struct vcpu *v, bool global)
 {
 	struct trans *x = v->trans;
-	u32 kept = 0;
-	for (u32 i = 0; i < x->logged; i++) {
-		u64 l = x->log[i];
-		unsigned view = l >> 36 & 3;
-		if (!global && l & LOG_GLOBAL) {
-			x->log[kept++] = l;
-			continue;
-		}
-		x->rt[view][l & (PAGES - 1)] = 0;
-		x->wt[view][l & (PAGES - 1)] = 0;
+	for (unsigned g = 0; g <= (global ? 1u : 0u); g++) {
+		drop_log(x, &x->log[g]);
+		drop_code(x, 0, g);
+		drop_code(x, 1, g);
 	}
-	x->logged = kept;
-	drop_code(x, 0);
-	drop_code(x, 1);
 }
 
 void table_flush_page(struct vcpu *v, u64 page, u64 pages)
@@ -129,20 +139,26 @@ void table_flush_page(struct vcpu *v, u64 page, u64 pages)
 void table_flush_writes(struct vcpu *v)
 {
 	struct trans *x = v->trans;
-	for (u32 i = 0; i < x->logged; i++)
-		x->wt[x->log[i] >> 36 & 3][x->log[i] & (PAGES - 1)] = 0;
+	for (unsigned g = 0; g < 2; g++)
+		for (u32 i = 0; i < x->log[g].n; i++)
+			x->wt[x->log[g].e[i] >> 36 & 3][x->log[g].e[i] & (PAGES - 1)] = 0;
 }
 
 void table_code(struct vcpu *v, u64 rip, u32 desc)
 {
 	struct trans *x = v->trans;
-	unsigned ctx = v->cpu.cpl == 3;
-	u32 *e = &x->xt[ctx][page_number(rip)];
-	if (*e == desc)
+	struct cpu *c = &v->cpu;
+	unsigned ctx = c->cpl == 3;
+	u64 n = page_number(rip);
+	const struct itlb_entry *e = &c->itlb[ctx][rip >> 12 & (ITLB_ENTRIES - 1)];
+	struct tlog *log = &x->xlog[ctx][e->tag == rip >> 12 && e->global];
+	if (x->xt[ctx][n] == desc)
 		return;
-	*e = desc;
-	if (x->xlog_count[ctx] < TRANS_LOG)
-		x->xlog[ctx][x->xlog_count[ctx]++] = page_number(rip);
+	if (log->n == TRANS_LOG)
+		drop_all_code(x, ctx);
+	/* an entry that was emptied is in a log already, but perhaps in the other one */
+	log->e[log->n++] = n;
+	x->xt[ctx][n] = desc;
 }
 
 void table_mode(struct vcpu *v)
@@ -151,7 +167,8 @@ void table_mode(struct vcpu *v)
 	struct cpu *c = &v->cpu;
 	unsigned ctx = c->cpl == 3, view = (unsigned)(c->view - c->views);
 	if (x->xt_mode[ctx] != c->mode) {
-		drop_code(x, ctx);
+		drop_code(x, ctx, false);
+		drop_code(x, ctx, true);
 		x->xt_mode[ctx] = c->mode;
 	}
 	v->hot.xt = (u64)x->xt[ctx];

@@ -21,6 +21,7 @@
 #include "cpu/cpu.h"
 
 struct block;
+struct engine_stats;
 struct vcpu;
 struct tblock;
 
@@ -56,7 +57,7 @@ struct tblock {
 /* Translated code of one guest page under one virtual address and mode. */
 struct tpage {
 	struct tpage *chain;
-	struct tpage *same; /* other views of this frame */
+	struct tpage *of_frame; /* others whose frame hashes alike */
 	struct soft_page *info;
 	u64 rip; /* of its first byte */
 	gpa_t gpa;
@@ -88,8 +89,17 @@ struct trans_hot {
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
 };
 
-#define TRANS_VIEWS 3u
+#define TRANS_VIEWS	3u
+#define TRANS_CPUS_MAX	16u /* the tables of one vCPU take 3.3 TiB of addresses */
+#define TRANS_HOT_RUNS	8u
+#define TRANS_HASH  4096u
 #define TRANS_LOG   16384u
+
+/* What was filled, so that it can be emptied again. */
+struct tlog {
+	u32 n;
+	u64 e[TRANS_LOG];
+};
 
 struct trans {
 	u8 *rw, *rx; /* the code cache, twice */
@@ -97,16 +107,13 @@ struct trans {
 	u32 desc_used;
 	u8 *store; /* tblocks, tpages: bump-allocated */
 	u32 store_used, store_size;
-	struct tpage *hash[4096];
+	struct tpage *hash[TRANS_HASH], *frame[TRANS_HASH];
 	u64 *rt[TRANS_VIEWS], *wt[TRANS_VIEWS];
 	u32 *xt[2];
 	u32 xt_mode[2];
 	u32 *desc;
-	/* filled entries: view << 36 | page number; bit 63 global */
-	u64 log[TRANS_LOG];
-	u32 logged;
-	u32 xlog_count[2];
-	u64 xlog[2][TRANS_LOG];
+	/* filled entries: view << 36 | page number, and those of xt; [1]: of global pages */
+	struct tlog log[2], xlog[2][2];
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_event, *exit_link, *ibl, *interp, *interp_end, *miss, *simd, *fault;
@@ -126,7 +133,10 @@ struct tblock *trans_block(struct vcpu *v, struct block *b);
 void trans_run(struct vcpu *v, struct tblock *t);
 /* Everything translated is gone. */
 void trans_reset(struct vcpu *v);
+/* Before any vCPU runs: the signal of their timers. */
+void trans_signal(void);
 void trans_thread(struct vcpu *v); /* the vCPU's thread begins */
+void trans_stats(const struct vcpu *v, struct engine_stats *stats);
 void trans_changed(struct vcpu *v); /* code pages changed: drop what came from them */
 
 /* helpers that stubs call */
@@ -150,6 +160,7 @@ void table_fill(struct vcpu *v, u64 la, enum cpu_view view);
 void table_flush(struct vcpu *v, bool global);
 void table_flush_page(struct vcpu *v, u64 la, u64 pages);
 void table_flush_writes(struct vcpu *v);
+/* rip is mapped, and its page's code described at `desc`. */
 void table_code(struct vcpu *v, u64 rip, u32 desc);
 void table_mode(struct vcpu *v);
 
