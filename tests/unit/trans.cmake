@@ -1,0 +1,1 @@
+holm_unit_test(recode trans/test_recode.c engine)
