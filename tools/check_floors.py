@@ -27,7 +27,7 @@ STATE_ALLOWED = [re.compile(p) for p in (
     r"^log_limit_here(\.\d+)?$",  # LOG_GUEST's counter, one per line
     r"^level(\.\d+)?$",           # host/log: how much is said
     r"^saved(\.\d+)?$",           # host/tty: the terminal's modes, for every way out
-    r"^sigfpe_before$",           # engine/soft: a signal's disposition is the process's
+    r"^fault_before$",            # engine/soft: a signal's disposition is the process's
     r"^__(a|t|ub)san|^\.?L?__odr|^__sancov",
 )]
 

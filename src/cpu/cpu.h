@@ -56,14 +56,14 @@ struct itlb_entry {
 #define EV_NMI	  0x04u
 #define EV_INIT	  0x08u
 #define EV_SIPI	  0x10u
-#define EV_KICK	  0x20u	 /* leave vcpu_run */
-#define EV_TIMER  0x40u	 /* own: a long instruction asks for a look at the timer */
-#define EV_FLUSH  0x80u	 /* another vCPU decoded code: drop write tags */
-#define EV_SHADOW 0x100u /* own: STI / MOV SS: one instruction without events */
-#define EV_TRAP	  0x200u /* own: TF or breakpoint #DB pending after an instruction */
-#define EV_WORLD  0x800u /* another vCPU wants the world to stand still */
+#define EV_KICK	  0x20u	  /* leave vcpu_run */
+#define EV_TIMER  0x40u	  /* own: a long instruction asks for a look at the timer */
+#define EV_FLUSH  0x80u	  /* another vCPU decoded code: drop write tags */
+#define EV_SHADOW 0x100u  /* own: STI / MOV SS: one instruction without events */
+#define EV_TRAP	  0x200u  /* own: TF or breakpoint #DB pending after an instruction */
+#define EV_WORLD  0x800u  /* another vCPU wants the world to stand still */
 #define EV_CODE	  0x1000u /* decoded bytes changed somewhere: see engine/soft/trans */
-#define EV_STOP	  0x400u /* own: HLT or shutdown: leave the loop */
+#define EV_STOP	  0x400u  /* own: HLT or shutdown: leave the loop */
 
 /* How an access is meant; index into the page walk's checks. */
 enum cpu_access { ACC_READ, ACC_WRITE, ACC_EXEC };

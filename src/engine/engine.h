@@ -64,7 +64,7 @@ struct engine_stats {
 	u64 block_lookups;
 	u64 block_decodes;
 	u64 block_drops;
-	u64 translations; /* blocks translated */
+	u64 translations;	/* blocks translated */
 	u64 translated_entries; /* times translated code was entered from C */
 	u64 shadow_misses;
 	u64 code_resets;

@@ -113,7 +113,7 @@ struct engine {
 	u64 changes; /* code pages whose decoded bytes changed: how many ever; atomic */
 	const struct soft_page *changed[CHANGES];
 	unsigned hot_runs; /* executions before a block is translated; 0: never */
-	u32 extint;		   /* level of the PIC's INTR; atomic */
+	u32 extint;	   /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;
 	unsigned world_wanted;

@@ -22,12 +22,12 @@
 /* --- faults of the host that are the guest's: native thunks and translated code --- */
 
 /* What the signals did before; written once, before any vCPU thread exists. */
-static struct sigaction before[2];
+static struct sigaction fault_before[2];
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
-	const struct sigaction *old = &before[number == SIGSEGV];
+	const struct sigaction *old = &fault_before[number == SIGSEGV];
 	u64 rip = (u64)uc->uc_mcontext.gregs[REG_RIP], r10 = (u64)uc->uc_mcontext.gregs[REG_R10];
 	u64 to = number == SIGFPE ? fpu_fixup(rip) : 0;
 	if (to) {
@@ -52,7 +52,7 @@ static void catch_fault(int number)
 	sigemptyset(&action.sa_mask);
 	sigaction(number, &action, &old);
 	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_fault)
-		before[number == SIGSEGV] = old;
+		fault_before[number == SIGSEGV] = old;
 }
 
 /* --- engine --- */
@@ -127,9 +127,10 @@ static int soft_check(const char *options, unsigned cpus)
 		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", cpus,
 			    SOFT_CPUS_MAX);
 	if (translate < 0)
-		return FAIL(-EINVAL,
-			    "engine soft: unknown option '%.40s'; it takes translate=off, on or eager",
-			    options);
+		return FAIL(
+			-EINVAL,
+			"engine soft: unknown option '%.40s'; it takes translate=off, on or eager",
+			options);
 	if (translate && cpus > TRANS_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: translate takes up to %u vCPUs, not %u",
 			    TRANS_CPUS_MAX, cpus);

@@ -85,7 +85,8 @@ static void compare(const struct insn *a, const struct insn *b, const struct rec
 	assert_ptr_equal(f->body, insn_forms[b->form].body);
 	assert_int_equal(a->osz, b->osz);
 	assert_int_equal(a->vl, b->vl);
-	assert_int_equal(a->pfx & (PFX_LOCK | PFX_MEM | PFX_VEX), b->pfx & (PFX_LOCK | PFX_MEM | PFX_VEX));
+	assert_int_equal(a->pfx & (PFX_LOCK | PFX_MEM | PFX_VEX),
+			 b->pfx & (PFX_LOCK | PFX_MEM | PFX_VEX));
 	if (f->imm != IMM_JB && f->imm != IMM_JZ)
 		assert_true(a->imm == b->imm);
 	if (a->pfx & PFX_MEM) {

@@ -92,7 +92,9 @@ static enum tkind kind_0f(const struct insn *in)
 	case 0xab:
 	case 0xb3:
 	case 0xbb: return mem ? T_INTERP : T_COPY;
-	case 0xae: return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY : T_INTERP;
+	case 0xae:
+		return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY
+										       : T_INTERP;
 	default: return T_INTERP;
 	}
 }
@@ -102,7 +104,9 @@ static enum tkind kind(const struct insn *in)
 	switch (insn_forms[in->form].map) {
 	case 0: return kind_one(in);
 	case 1: return kind_0f(in);
-	case 2: return in->opcode == 0xf0 || in->opcode == 0xf1 || in->opcode == 0xf6 ? T_COPY : T_INTERP;
+	case 2:
+		return in->opcode == 0xf0 || in->opcode == 0xf1 || in->opcode == 0xf6 ? T_COPY
+										      : T_INTERP;
 	case 5: return in->opcode >= 0xf2 && in->opcode <= 0xf7 ? T_COPY : T_INTERP;
 	case 6: return in->opcode == 0xf0 ? T_COPY : T_INTERP;
 	default: return T_INTERP;
@@ -171,9 +175,8 @@ struct tclass classify(const struct insn *in, u32 mode)
 		t.kind = end ? T_END : T_INTERP;
 		return t;
 	}
-	t.kind = t.vec ? T_COPY : kind(in);
-	if (t.kind == T_INTERP || (t.kind == T_COPY && !recode_able(in)) ||
-	    (f->attr & IA_PRIV)) {
+	t.kind = (u8)(t.vec ? T_COPY : kind(in));
+	if (t.kind == T_INTERP || (t.kind == T_COPY && !recode_able(in)) || (f->attr & IA_PRIV)) {
 		t.kind = end ? T_END : T_INTERP;
 		t.vec = false;
 		return t;
@@ -194,7 +197,8 @@ struct tclass classify(const struct insn *in, u32 mode)
 			t.read = f->op[i].access & OPA_R;
 			t.write = f->op[i].access & OPA_W;
 		}
-	if (!t.size || t.size > 32 || t.size & (t.size - 1)) { /* not an operand this translator knows */
+	if (!t.size || t.size > 32 ||
+	    t.size & (t.size - 1)) { /* not an operand this translator knows */
 		t.kind = T_INTERP;
 		t.fl_read = FL_ALL;
 		t.fl_kill = 0;

@@ -23,8 +23,8 @@ struct recode {
 
 /* Can it be done at all: 64-bit or flat code, no vector of indices, no system register. */
 bool recode_able(const struct insn *in);
-/* Writes at most RECODE_MAX bytes; how many, or 0 where no encoding exists (AH..BH beside a register
- * or address that needs REX). */
+/* Writes at most RECODE_MAX bytes; how many, or 0 where no encoding exists (AH..BH beside a
+ * register or address that needs REX). */
 unsigned recode(u8 *out, const struct insn *in, const u8 *raw, const struct recode *r);
 
 #endif

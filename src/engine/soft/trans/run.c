@@ -22,10 +22,10 @@
 #include "engine/soft/trans/emit.h"
 #include "host/fail.h"
 
-#define CACHE_BYTES (64u << 20)
-#define STORE_BYTES (128u << 20)
+#define CACHE_BYTES  (64u << 20)
+#define STORE_BYTES  (128u << 20)
 #define TIMER_SIGNAL (SIGRTMIN + 4)
-#define ORDER	    (1u << 18)
+#define ORDER	     (1u << 18)
 
 /* --- open, close, reset --- */
 
@@ -138,7 +138,8 @@ static struct tpage *page_get(struct trans *x, const struct block *b)
 		return NULL;
 	p = (struct tpage *)(void *)(x->store + x->store_used);
 	x->store_used += need;
-	*p = (struct tpage){.chain = *slot, .info = b->page, .rip = rip, .gpa = gpa, .mode = b->mode};
+	*p = (struct tpage){
+		.chain = *slot, .info = b->page, .rip = rip, .gpa = gpa, .mode = b->mode};
 	p->desc = x->desc_used;
 	x->desc_used += 4096;
 	*slot = p;
@@ -219,12 +220,13 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 	struct tpage *p;
 	if (likely(b->native && b->native_gen == v->native_gen && !v->cpu.seg_chk))
 		return b->native;
-	if (v->cpu.seg_chk || b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP || !b->trusted)
+	if (v->cpu.seg_chk || b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP ||
+	    !b->trusted)
 		return NULL;
 	if (++b->runs < v->engine->hot_runs)
 		return NULL;
-	if (x->ordered == ORDER || x->size - x->used < 65536 || x->store_size - x->store_used < 65536 ||
-	    x->desc_used + 8192 > BIT64(28))
+	if (x->ordered == ORDER || x->size - x->used < 65536 ||
+	    x->store_size - x->store_used < 65536 || x->desc_used + 8192 > BIT64(28))
 		trans_reset(v);
 	p = page_get(x, b);
 	t = p ? translate(v, b, p, block_bytes(v, b)) : NULL;
@@ -233,7 +235,6 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 		b->untranslated = !t;
 		return NULL;
 	}
-	t->block_rip = b->rip;
 	t->sibling = p->blocks;
 	p->blocks = t;
 	x->desc[p->desc + (b->rip & 0xfff)] = (u32)(t->code - x->rw);
@@ -370,8 +371,7 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 	if ((u64)((s64)(va << 16) >> 16) == va) {
 		if ((write ? e->w : e->r) != va >> 12)
 			walk_translate(c, va, write ? ACC_WRITE : ACC_READ, view);
-		if ((write ? e->w : e->r) == va >> 12 &&
-		    (va & 0xfff) + ti->size <= 0x1000) {
+		if ((write ? e->w : e->r) == va >> 12 && (va & 0xfff) + ti->size <= 0x1000) {
 			table_fill(v, va, view);
 			return e->add + 1;
 		}

@@ -1,46 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stubs: the pieces of host code that every translated block shares: in, out, into a body, the
- * indirect branch.
+ * stubs: the pieces of host code that every translated block shares: in, out, into an
+ * instruction's body, a lookup's miss, the indirect branch.
+ *
+ * A stub that calls C first puts the guest's registers into their slots, and the vector registers
+ * if they are in the host's (hot.simd): C may do with them what it likes.
  *
  * Context: owner, once when the code cache is made.
  */
-#include "engine/soft/impl.h"
-#include "engine/soft/trans/emit.h"
+#include "engine/soft/trans/layout.h"
 
-#define G(field)      ((u32)offsetof(struct vcpu, field))
-#define NOREG	      16u
-
-static const u8 home[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R9,  H_RBP, H_RSI, H_RDI,
-			    H_R8,  NOREG, NOREG, NOREG, H_R12, H_R13, H_R14, H_R15};
 static const u8 saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
 static void save_regs(struct emit *e)
 {
 	for (unsigned i = 0; i < 16; i++)
 		if (home[i] != NOREG)
-			e_gs_store(e, home[i], i * 8);
+			e_gs_store(e, home[i], G_REG(i));
+}
+
+static void load_regs(struct emit *e)
+{
+	for (unsigned i = 0; i < 16; i++)
+		if (home[i] != NOREG)
+			e_gs_load(e, home[i], G_REG(i));
 }
 
 /* After save_regs: RAX is free. */
 static void save_flags(struct emit *e)
 {
-	e8(e, 0x9f);
-	e8(e, 0x0f);
-	e8(e, 0x90);
-	e8(e, 0xc0);
+	e_lahf_seto(e);
 	e_gs(e, false, 0x89, H_RAX, G(hot.status));
 }
 
 static void load_state(struct emit *e)
 {
 	e_gs(e, false, 0x8b, H_RAX, G(hot.status));
-	e8(e, 0x04);
-	e8(e, 0x7f);
-	e8(e, 0x9e);
-	for (unsigned i = 0; i < 16; i++)
-		if (home[i] != NOREG)
-			e_gs_load(e, home[i], i * 8);
+	e_from_ax(e);
+	load_regs(e);
 }
 
 static void add_rsp(struct emit *e, s32 n)
@@ -72,18 +69,11 @@ static void simd_move(struct emit *e, bool store)
 static void simd_if_live(struct emit *e, bool store, bool leave_host)
 {
 	u8 *skip;
-	e8(e, 0x65);
-	e8(e, 0x83);
-	e_mem(e, 7, NOREG, NOREG, 0, (s32)G(hot.simd));
-	e8(e, 0);
+	e_gs_is_0(e, G(hot.simd));
 	skip = e_jcc_fwd(e, 4);
 	simd_move(e, store);
-	if (leave_host) {
-		e8(e, 0x65);
-		e8(e, 0xc7);
-		e_mem(e, 0, NOREG, NOREG, 0, (s32)G(hot.simd));
-		e32(e, 0);
-	}
+	if (leave_host)
+		e_gs_set(e, G(hot.simd), 0);
 	e_here(e, skip);
 }
 
@@ -128,9 +118,7 @@ static void enter(struct emit *e)
 	e_gs_store(e, H_RSP, G(hot.host_rsp));
 	e_mov(e, H_R11, H_RSI);
 	load_state(e);
-	e8(e, 0x41);
-	e8(e, 0xff);
-	e8(e, 0xe3); /* jmp r11 */
+	e_jmp_r11(e);
 }
 
 static void into_body(struct emit *e)
@@ -183,9 +171,7 @@ static void into_miss(struct emit *e)
 	other = e_jcc_fwd(e, 4);
 	e_mov(e, H_R11, H_RAX);
 	simd_if_live(e, false, false);
-	for (unsigned i = 0; i < 16; i++)
-		if (home[i] != NOREG)
-			e_gs_load(e, home[i], i * 8);
+	load_regs(e);
 	e8(e, 0xc3);
 	e_here(e, other);
 	e_test_imm8(e, H_RAX, 2);
@@ -195,9 +181,7 @@ static void into_miss(struct emit *e)
 	e8(e, 0x41);
 	e8(e, 0x5b); /* pop r11 */
 	e_lea(e, H_R11, H_R11, NOREG, 0, 5, 8);
-	e8(e, 0x41);
-	e8(e, 0xff);
-	e8(e, 0xe3); /* jmp r11 */
+	e_jmp_r11(e);
 	e_here(e, out);
 	e_mov_imm(e, H_RAX, TX_BODY);
 	leave(e);
@@ -217,42 +201,38 @@ static void into_simd(struct emit *e)
 	add_rsp(e, -8);
 	call_c(e, (void *)trans_fpu);
 	add_rsp(e, 8);
-	for (unsigned i = 0; i < 16; i++)
-		if (home[i] != NOREG)
-			e_gs_load(e, home[i], i * 8);
+	load_regs(e);
 	e_here(e, ready);
 	simd_move(e, false);
-	e8(e, 0x65);
-	e8(e, 0xc7);
-	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(hot.simd));
-	e32(e, 1);
+	e_gs_set(e, G(hot.simd), 1);
 	e8(e, 0xc3);
 }
 
-/* r10 = target. Leaves the flags alone. */
-static void indirect(struct emit *e, u8 *miss)
+/* mov r11d, [r10 + r11 * 4] */
+static void mov_r11d_table(struct emit *e)
 {
-	e_gs_store(e, H_R10, G(cpu.rip));
-	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
-	e_gs_load(e, H_R10, G(hot.xt));
-	e8(e, 0x47);
-	e8(e, 0x8b);
-	e8(e, 0x1c);
-	e8(e, 0x9a); /* mov r11d, [r10 + r11 * 4] */
-	e_gs_load(e, H_R10, G(cpu.rip));
-	e_pext_gs(e, H_R10, H_R10, G(hot.low));
-	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
-	e_gs_load(e, H_R10, G(hot.desc));
 	e8(e, 0x47);
 	e8(e, 0x8b);
 	e8(e, 0x1c);
 	e8(e, 0x9a);
+}
+
+/* r10 = target. Two loads, no compare, the flags stay: what is not known is 0, and at offset 0 of
+ * the code cache stands the exit that says so. */
+static void indirect(struct emit *e)
+{
+	e_gs_store(e, H_R10, G(cpu.rip));
+	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
+	e_gs_load(e, H_R10, G(hot.xt));
+	mov_r11d_table(e);
+	e_gs_load(e, H_R10, G(cpu.rip));
+	e_pext_gs(e, H_R10, H_R10, G(hot.low));
+	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
+	e_gs_load(e, H_R10, G(hot.desc));
+	mov_r11d_table(e);
 	e_gs_load(e, H_R10, G(hot.code));
 	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
-	e8(e, 0x41);
-	e8(e, 0xff);
-	e8(e, 0xe3);
-	(void)miss;
+	e_jmp_r11(e);
 }
 
 void stubs_build(struct vcpu *v)
@@ -270,7 +250,7 @@ void stubs_build(struct vcpu *v)
 	e_gs_store(&e, H_R10, G(cpu.rip));
 	exit_with(&e, TX_LINK);
 	x->ibl = e.p;
-	indirect(&e, x->rw);
+	indirect(&e);
 	x->interp = e.p;
 	into_body(&e);
 	x->interp_end = e.p;

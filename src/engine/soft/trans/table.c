@@ -46,7 +46,9 @@ int table_open(struct vcpu *v)
 		ok &= (x->xt[i] = reserve(PAGES * 4)) != NULL;
 	ok &= (x->desc = reserve(BIT64(30))) != NULL;
 	x->desc_used = 4096;
-	return ok ? 0 : FAIL(-ENOMEM, "no address space for the translator's tables (ulimit -v?); use translate=off");
+	return ok ? 0
+		  : FAIL(-ENOMEM, "no address space for the translator's tables (ulimit -v?); use "
+				  "translate=off");
 }
 
 void table_close(struct vcpu *v)

@@ -43,7 +43,6 @@ struct tlink {
 };
 
 struct tblock {
-	struct block *block; /* of the interpreter's store */
 	struct tpage *page;
 	struct tblock *sibling; /* in page */
 	u64 block_rip;
@@ -89,11 +88,11 @@ struct trans_hot {
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
 };
 
-#define TRANS_VIEWS	3u
-#define TRANS_CPUS_MAX	16u /* the tables of one vCPU take 3.3 TiB of addresses */
-#define TRANS_HOT_RUNS	8u
-#define TRANS_HASH  4096u
-#define TRANS_LOG   16384u
+#define TRANS_VIEWS    3u
+#define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.3 TiB of addresses */
+#define TRANS_HOT_RUNS 8u
+#define TRANS_HASH     4096u
+#define TRANS_LOG      16384u
 
 /* What was filled, so that it can be emptied again. */
 struct tlog {
@@ -185,9 +184,9 @@ enum tkind {
 };
 struct tclass {
 	u8 kind;
-	u8 size;	   /* of the memory operand */
-	bool read, write;  /* memory */
-	bool vec;	   /* needs the vector registers in the host */
+	u8 size;	     /* of the memory operand */
+	bool read, write;    /* memory */
+	bool vec;	     /* needs the vector registers in the host */
 	u8 fl_read, fl_kill; /* flags read; written for certain */
 };
 struct tclass classify(const struct insn *in, u32 mode);

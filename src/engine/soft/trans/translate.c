@@ -11,19 +11,10 @@
 #include <string.h>
 
 #include "cpu/insn_forms.h"
-#include "engine/soft/impl.h"
-#include "engine/soft/trans/emit.h"
+#include "engine/soft/trans/layout.h"
 #include "engine/soft/trans/recode.h"
 
-#define G(field)      ((u32)offsetof(struct vcpu, field))
-#define G_REG(n)      ((u32)((n)*8))
-#define NOREG	      16u
-#define SIDE_MAX      160u
-#define DONE_SKIP     5u /* the miss stub returns past the jump back when the body did it all */
-
-/* Where guest register n lives; NOREG: in its slot. */
-static const u8 home[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R9,  H_RBP, H_RSI, H_RDI,
-			    H_R8,  NOREG, NOREG, NOREG, H_R12, H_R13, H_R14, H_R15};
+#define SIDE_MAX 160u
 
 /* The address of a memory operand, so that it can be had again. */
 struct ea {
@@ -35,10 +26,9 @@ struct ea {
 /* Code that stands behind the block: misses, crossings, exits. */
 struct side {
 	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD } kind;
-	u8 *from;     /* rel32 of the jump that leads here */
-	u8 *back;     /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
-	u8 **next;    /* unused by exits */
-	u8 *done;     /* SIDE_MISS: behind the instruction */
+	u8 *from; /* rel32 of the jump that leads here */
+	u8 *back; /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
+	u8 *done; /* SIDE_MISS: behind the instruction */
 	struct ea ea;
 	struct tinsn *ti;
 	u8 size;
@@ -48,7 +38,6 @@ struct side {
 };
 
 struct tr {
-	struct vcpu *v;
 	struct trans *x;
 	struct emit e;
 	struct block *b;
@@ -65,10 +54,7 @@ struct tr {
 static void flags_save(struct emit *e)
 {
 	e_gs_store(e, H_RAX, G(hot.rax));
-	e8(e, 0x9f); /* lahf */
-	e8(e, 0x0f);
-	e8(e, 0x90);
-	e8(e, 0xc0); /* seto al */
+	e_lahf_seto(e);
 	e_gs(e, false, 0x89, H_RAX, G(hot.status));
 	e_gs_load(e, H_RAX, G(hot.rax));
 }
@@ -77,9 +63,7 @@ static void flags_restore(struct emit *e)
 {
 	e_gs_store(e, H_RAX, G(hot.rax));
 	e_gs(e, false, 0x8b, H_RAX, G(hot.status));
-	e8(e, 0x04);
-	e8(e, 0x7f); /* add al, 7fh: OF = AL */
-	e8(e, 0x9e); /* sahf */
+	e_from_ax(e);
 	e_gs_load(e, H_RAX, G(hot.rax));
 }
 
@@ -424,8 +408,7 @@ static void exit_to(struct tr *t, u8 *from, u64 target)
 	if (same_page(t, target) && t->links < 2) {
 		s->kind = SIDE_LINK;
 		s->link = (int)t->links;
-		t->t->out[t->links] =
-			(struct tlink){.from = t->t, .rel = from, .target = target};
+		t->t->out[t->links] = (struct tlink){.from = t->t, .rel = from, .target = target};
 		t->links++;
 	}
 }
@@ -589,48 +572,45 @@ static void emit_sides(struct tr *t)
 
 /* --- the block --- */
 
+/* Not run after all: C takes the count of instructions back. */
+static void emit_event_exit(struct tr *t, bool live)
+{
+	struct emit *e = &t->e;
+	if (live)
+		flags_restore(e);
+	e_mov_imm(e, H_R10, t->b->rip);
+	e_gs_store(e, H_R10, G(cpu.rip));
+	e_mov_imm(e, H_R10, t->b->retired);
+	e_jmp(e, t->x->exit_event);
+}
+
+/* Counts, looks at the events, has the vector registers brought in. */
 static void emit_head(struct tr *t)
 {
 	struct emit *e = &t->e;
 	bool live = t->live[0];
+	struct side *s;
+	u8 *quiet;
 	if (live)
 		flags_save(e);
-	/* add qword gs:[insns], imm8 */
-	e8(e, 0x65);
+	e8(e, 0x65); /* add qword gs:[insns], imm8 */
 	e8(e, 0x48);
 	e8(e, 0x83);
 	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(cpu.insns));
 	e8(e, t->b->retired);
-	/* cmp dword gs:[event], 0 */
-	e8(e, 0x65);
-	e8(e, 0x83);
-	e_mem(e, 7, NOREG, NOREG, 0, (s32)G(cpu.event));
-	e8(e, 0);
-	{
-		u8 *ok = e_jcc_fwd(e, 4);
-		if (live)
-			flags_restore(e);
-		/* not run after all: take the count back in C */
-		e_mov_imm(e, H_R10, t->b->rip);
-		e_gs_store(e, H_R10, G(cpu.rip));
-		e_mov_imm(e, H_R10, t->b->retired);
-		e_jmp(e, t->x->exit_event);
-		e_here(e, ok);
-		if (t->vec) {
-			struct side *s;
-			e8(e, 0x65);
-			e8(e, 0x83);
-			e_mem(e, 7, NOREG, NOREG, 0, (s32)G(hot.simd));
-			e8(e, 0);
-			ok = e_jcc_fwd(e, 4);
-			s = side(t);
-			s->kind = SIDE_SIMD;
-			s->from = ok;
-			s->back = e->p;
-		}
-		if (live)
-			flags_restore(e);
+	e_gs_is_0(e, G(cpu.event));
+	quiet = e_jcc_fwd(e, 4);
+	emit_event_exit(t, live);
+	e_here(e, quiet);
+	if (t->vec) {
+		e_gs_is_0(e, G(hot.simd));
+		s = side(t);
+		s->kind = SIDE_SIMD;
+		s->from = e_jcc_fwd(e, 4);
+		s->back = e->p;
 	}
+	if (live)
+		flags_restore(e);
 }
 
 static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 *raw)
@@ -661,40 +641,42 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	return true;
 }
 
+/* Classes of all instructions, flags that each still needs before it. */
+static void prepare(struct tr *t, struct tclass *c)
+{
+	u8 live = 0x3f; /* nothing is known of what follows the block */
+	for (unsigned i = t->b->retired; i-- > 0;) {
+		const struct insn *in = &t->b->insn[i];
+		struct tinsn *ti = &t->t->ti[i];
+		c[i] = classify(in, t->b->mode);
+		ti->in = *in;
+		ti->rip = t->b->rip + in->off;
+		ti->size = c[i].kind == T_COPY ? c[i].size : 8;
+		t->vec |= c[i].vec;
+		live = (u8)((live & ~c[i].fl_kill) | c[i].fl_read);
+		t->live[i] = live;
+	}
+}
+
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw)
 {
 	struct trans *x = v->trans;
 	struct tclass c[BLOCK_INSNS + 2];
-	struct tr t = {.v = v, .x = x, .b = b};
-	unsigned n = b->retired, i;
-	u32 need = (u32)(sizeof(struct tblock) + n * sizeof(struct tinsn) + 15) & ~15u;
+	struct tr t = {.x = x, .b = b};
+	u32 need = (u32)(sizeof(struct tblock) + b->retired * sizeof(struct tinsn) + 15) & ~15u;
 	bool more = true;
 	if (x->store_used + need > x->store_size)
 		return NULL;
 	t.t = (struct tblock *)(void *)(x->store + x->store_used);
 	memset(t.t, 0, sizeof(*t.t));
-	t.t->block = b;
+	t.t->block_rip = b->rip;
 	t.t->page = page;
-	t.t->count = (u16)n;
-	for (i = 0; i < n; i++) {
-		t.t->ti[i].in = b->insn[i];
-		t.t->ti[i].rip = b->rip + b->insn[i].off;
-		c[i] = classify(&b->insn[i], b->mode);
-		t.vec |= c[i].vec;
-		t.t->ti[i].size = c[i].kind == T_COPY ? c[i].size : 8;
-	}
-	{
-		u8 live = 0x3f;
-		for (i = n; i-- > 0;) {
-			live = (u8)((live & ~c[i].fl_kill) | c[i].fl_read);
-			t.live[i] = live;
-		}
-	}
-	t.e.p = x->rw + x->used;
-	t.e.end = x->rw + x->size;
+	t.t->count = b->retired;
+	prepare(&t, c);
+	t.e = (struct emit){.p = x->rw + x->used, .end = x->rw + x->size};
 	t.t->code = t.e.p;
 	emit_head(&t);
-	for (i = 0; i < n && more; i++) {
+	for (unsigned i = 0; i < b->retired && more; i++) {
 		t.t->ti[i].at = (u32)(t.e.p - t.t->code);
 		more = emit_one(&t, i, &c[i], raw);
 	}

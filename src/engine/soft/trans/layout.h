@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * layout: where translated code finds things: guest registers in the host's, fields of the vCPU
+ * block by their offset from the GS base.
+ *
+ * Entered by translate.c and stubs.c only.
+ */
+#ifndef ENGINE_SOFT_TRANS_LAYOUT_H
+#define ENGINE_SOFT_TRANS_LAYOUT_H
+
+#include "engine/soft/impl.h"
+#include "engine/soft/trans/emit.h"
+
+#define G(field) ((u32)offsetof(struct vcpu, field))
+#define G_REG(n) ((u32)((n)*8)) /* cpu.r stands first */
+#define NOREG	 16u
+
+/* Where guest register n lives; NOREG: in its slot, cpu.r[n]. */
+static const u8 home[16] = {H_RAX, H_RCX, H_RDX, H_RBX, H_R9,  H_RBP, H_RSI, H_RDI,
+			    H_R8,  NOREG, NOREG, NOREG, H_R12, H_R13, H_R14, H_R15};
+
+/* The status flags as LAHF and SETO give them, in AX: in hot.status, bits 15..8 and 0. */
+static inline void e_lahf_seto(struct emit *e)
+{
+	e8(e, 0x9f);
+	e8(e, 0x0f);
+	e8(e, 0x90);
+	e8(e, 0xc0);
+}
+/* And back: adding 7Fh to 1 overflows, to 0 it does not; SAHF leaves OF alone. */
+static inline void e_from_ax(struct emit *e)
+{
+	e8(e, 0x04);
+	e8(e, 0x7f);
+	e8(e, 0x9e);
+}
+/* cmp dword gs:[off], 0 */
+static inline void e_gs_is_0(struct emit *e, u32 off)
+{
+	e8(e, 0x65);
+	e8(e, 0x83);
+	e_mem(e, 7, NOREG, NOREG, 0, (s32)off);
+	e8(e, 0);
+}
+/* mov dword gs:[off], v */
+static inline void e_gs_set(struct emit *e, u32 off, u32 v)
+{
+	e8(e, 0x65);
+	e8(e, 0xc7);
+	e_mem(e, 0, NOREG, NOREG, 0, (s32)off);
+	e32(e, v);
+}
+static inline void e_jmp_r11(struct emit *e)
+{
+	e8(e, 0x41);
+	e8(e, 0xff);
+	e8(e, 0xe3);
+}
+
+#endif
