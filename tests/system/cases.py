@@ -1001,6 +1001,51 @@ def debian_acpi():
     check(re.search(r"0 Errors, 0 Warnings", out), out)
 
 
+# --- translated ---------------------------------------------------------------------------------
+
+@case("core", 300)
+def mini_translated():
+    for cpus, how in ((1, "on"), (2, "on"), (4, "on"), (2, "eager")):
+        with scratch("translated") as d:
+            out, _ = mini_run("nproc; head -c 3000000 /dev/zero | sha256sum;"
+                              "for i in 1 2 3 4; do (head -c 1000000 /dev/zero | md5sum) & done; wait;"
+                              "dmesg -r | grep '^<[0-3]>'", "-c", str(cpus), "--json=" + d + "/j",
+                              "--engine", "soft,translate=" + how)
+            with open(d + "/j") as f:
+                count = json.load(f)["counters"]
+        check(re.search(r"^%d$" % cpus, out, re.M), out)
+        check(hashlib.sha256(bytes(3000000)).hexdigest() in out, out)
+        check(out.count(hashlib.md5(bytes(1000000)).hexdigest()) == 4, out)
+        check("<" not in out, "errors in dmesg: " + out)
+        check(count["translations"] > 1000, "hardly anything was translated: %s" % count)
+        print(cpus, how, count)
+
+
+@case("core", 60)
+def translator_refused():
+    """Its options and what it cannot have are told."""
+    kernel = guest("mini") + "/vmlinuz"
+    for option in ("soft,translate=maybe", "soft,translate"):
+        refused(["run", "--kernel", kernel, "--engine", option], 2,
+                "takes translate=off, on or eager")
+    refused(["run", "--kernel", kernel, "--engine", "soft,translate=on", "-c", "17"], 2,
+            "up to 16 vCPUs")
+    out = subprocess.run(["sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh", HOLM, "run", "--kernel",
+                          kernel, "--engine", "soft,translate=on"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    check(out.returncode == 3 and "translate=off" in out.stderr.decode(), out)
+
+
+@case("full", 1800)
+def debian_translated():
+    out, _ = debian_run("echo 'int main(void) { return 7; }' >a.c; gcc -O2 a.c -o a; ./a; echo gcc $?;"
+                        "python3 -c 'import hashlib; print(hashlib.sha256(bytes(3000000)).hexdigest())';"
+                        "stress-ng --cpu 2 --cpu-method all --verify -t 30 2>&1; echo verdict $?",
+                        "-c", "2", "--engine", "soft,translate=on")
+    for want in ("gcc 7", hashlib.sha256(bytes(3000000)).hexdigest(), "verdict 0"):
+        check(want in out, out)
+
+
 # --- memory ---------------------------------------------------------------------------------------
 
 @case("core")
