@@ -68,12 +68,15 @@ cp "$kernel/lib/modules/$release/modules.builtin.modinfo" "$root/lib/modules/$re
 depmod -b "$root" "$release"
 rm -f "$root/lib/modules/$release"/modules.*.bin
 
-# Our own small programs, static; the host's compiler makes them for its own architecture only.
+# Our own small programs, static: one for each file, and one for each folder. The host's compiler
+# makes them for its own architecture only.
 mkdir -p "$OUT/native"
-for c in "$GUESTS_SRC"/mini/tools/*.c; do
-	[ -e "$c" ] && [ "$arch" = amd64 ] || continue
+for c in "$GUESTS_SRC"/mini/tools/*.c "$GUESTS_SRC"/mini/tools/*/; do
+	[ "$arch" = amd64 ] || continue
 	tool=$(basename "$c" .c)
-	gcc -O2 -static -pthread -Wall -o "$root/bin/$tool" "$c"
+	set -- "$c"
+	[ ! -d "$c" ] || set -- "$c"*.c
+	gcc -O2 -fno-tree-vectorize -static -pthread -Wall -o "$root/bin/$tool" "$@" -lm
 	strip "$root/bin/$tool"
 	cp "$root/bin/$tool" "$OUT/native/$tool" # the same program on the host, for comparison
 done

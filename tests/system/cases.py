@@ -713,6 +713,23 @@ def dmesg_generic():
     check_dmesg(out)
 
 
+# --- the benchmark --------------------------------------------------------------------------------
+
+@case("full", 600)
+def bench_agrees():
+    """What `make bench` runs computes the same in a guest as on the host: no row is lacking."""
+    def checks(text):
+        bad = re.findall(r"^(?:failed|differs) .*", text, re.M)
+        check(not bad, "bench says %s" % bad)
+        return dict(re.findall(r"^bench (\w+) \d+ \d+ (\w+)", text, re.M))
+
+    host = subprocess.run([guest("mini") + "/native/bench", "-t", "1"], stdout=subprocess.PIPE,
+                          check=True).stdout.decode()
+    out, code = mini_run("bench -t 1", "-c", "2", "--cpu", "host")
+    check(code == 0 and len(checks(host)) > 30, "bench does not run:\n%s%s" % (host, out))
+    check(checks(host) == checks(out), "the host:\n%s\nthe guest:\n%s" % (host, out))
+
+
 # --- kernels --------------------------------------------------------------------------------------
 
 def other_mini(package):

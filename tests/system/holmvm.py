@@ -92,8 +92,10 @@ def standin_args(args):
 class Vm:
     """One running `holm run`. Use with `with`: it is gone afterwards."""
 
-    def __init__(self, *args, tty=True, stdin=None, wrap=(), holm=HOLM, env=None, size=(24, 80)):
-        argv = list(wrap) + (standin_args(args) if STANDIN else [holm, "run", *args])
+    def __init__(self, *args, tty=True, stdin=None, wrap=(), holm=HOLM, env=None, size=(24, 80),
+                 extra=()):
+        """`wrap` goes before the command, `extra` behind it: words that only this VMM knows."""
+        argv = list(wrap) + (standin_args(args) if STANDIN else [holm, "run", *args]) + list(extra)
         self.output = b""
         self.seen = 0
         self.err = tempfile.TemporaryFile()
