@@ -57,11 +57,13 @@ test-full: deps-test guests
 ctest-all:
 	@$(CTEST) -j 2 -L '^(core|full)$$'
 
-# QUICK=1 takes one round and leaves out the programs, which need the guest debian.
+# QUICK=1 takes one round and leaves out the programs, which need the guest debian; ENGINE=soft,translate=on
+# is what Holm runs with.
+ENGINE ?=
 bench: deps-test build
 	@guests/mini.sh >/dev/null
 	@$(if $(QUICK),,guests/debian.sh >/dev/null)
-	@/usr/bin/python3 bench/bench.py $(if $(QUICK),--quick,--programs)
+	@/usr/bin/python3 bench/bench.py $(if $(QUICK),--quick,--programs) $(if $(ENGINE),--engine $(ENGINE))
 
 # SECONDS=60 per fuzzer unless told otherwise; FUZZERS="cpu board" takes only those.
 SECONDS ?= 60

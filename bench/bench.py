@@ -107,6 +107,7 @@ TARGETS = {"boot": 2.0, "integer": 2.2, "float": 15, "x87": 20, "vector": 25, "m
            "getppid": 3, "fault": 4, "pipe": 8, "fork": 3, "exec": 3, "open": 3, "stat": 3,
            "gcc": 2.5}
 LEAST = 0.9  # any row
+ENGINE = []  # Holm's --engine and its value
 
 LIMIT = 28 * 60  # seconds of the whole run, if programs in fewer rounds can keep it
 
@@ -176,7 +177,7 @@ def machine(column, args, more=()):
     holmvm.STANDIN = "" if column == "holm" else "qemu"
     with tempfile.TemporaryDirectory() as d:
         log, said = d + "/trace", d + "/json"
-        extra = (["--json=" + said, *more] if column == "holm" else
+        extra = (["--json=" + said, *ENGINE, *more] if column == "holm" else
                  ["-cpu", column, "-trace", "fw_cfg_select", "-D", log])
         with holmvm.Vm(*args, tty=False, extra=extra) as vm:
             vm.report = lambda: json.load(open(said, encoding="utf-8"))
@@ -475,6 +476,7 @@ def arguments():
     p.add_argument("--rows", nargs="*", metavar="NAME", default=measured,
                    help="only these, as docs/benchmarks.md groups them or one by one "
                         "(none: no boots of mini): " + " ".join([*families, *measured]))
+    p.add_argument("--engine", help="Holm's --engine, such as soft,translate=on")
     p.add_argument("--only", choices=["holm", "qemu"], help="one VMM, beside native")
     args = p.parse_args()
     args.rows = [n for name in args.rows for n in families.get(name, [name])]
@@ -489,6 +491,8 @@ def arguments():
 
 def main():
     args = arguments()
+    if args.engine:
+        ENGINE.extend(["--engine", args.engine])
     columns = {"holm": ["holm"], "qemu": QEMU, None: ["holm", *QEMU]}[args.only] + ["native"]
     results = Results()
     rounds(results, args, columns)
