@@ -272,8 +272,8 @@ static noinline void run_protected(struct vcpu *v)
 enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 {
 	struct cpu *c = &v->cpu;
-	if (v->trans)
-		trans_thread(v);
+	if (v->trans && trans_thread(v))
+		return VCPU_ERROR;
 	world_enter(v);
 	code_ack(v);
 	cpu_event(c, EV_INTR);

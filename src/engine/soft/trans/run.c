@@ -186,7 +186,7 @@ void trans_changed(struct vcpu *v)
 {
 	struct trans *x = v->trans;
 	struct engine *e = v->engine;
-	u64 head = __atomic_load_n(&e->changes, __ATOMIC_SEQ_CST);
+	u64 head = __atomic_load_n(&e->changes, __ATOMIC_SEQ_CST), first = x->changed_seen;
 	v->link = NULL;
 	if (head - x->changed_seen > CHANGES) {
 		x->changed_seen = head;
@@ -200,8 +200,8 @@ void trans_changed(struct vcpu *v)
 			if (p->info == page && p->blocks)
 				page_drop(v, p);
 	}
-	/* the ring may have turned while it was read */
-	if (__atomic_load_n(&e->changes, __ATOMIC_SEQ_CST) - x->changed_seen > CHANGES)
+	/* the ring may have turned while it was read; one more may be written, not yet counted */
+	if (__atomic_load_n(&e->changes, __ATOMIC_SEQ_CST) + 1 - first > CHANGES)
 		trans_reset(v);
 }
 
@@ -453,17 +453,20 @@ void trans_stats(const struct vcpu *v, struct engine_stats *stats)
 	stats->code_resets += v->trans->resets;
 }
 
-void trans_thread(struct vcpu *v)
+int trans_thread(struct vcpu *v)
 {
 	struct sigevent ev;
 	if (self == v)
-		return;
-	self = v;
+		return 0;
 	memset(&ev, 0, sizeof(ev));
 	ev.sigev_notify = SIGEV_THREAD_ID;
 	ev.sigev_signo = TIMER_SIGNAL;
 	ev._sigev_un._tid = (int)syscall(SYS_gettid);
-	timer_create(CLOCK_MONOTONIC, &ev, &v->host_timer);
+	if (timer_create(CLOCK_MONOTONIC, &ev, &v->host_timer))
+		return FAIL(-errno, "no timer for a vCPU (ulimit -i?); use translate=off");
 	v->armed = LAPIC_NEVER;
-	syscall(SYS_arch_prctl, ARCH_SET_GS, v);
+	if (syscall(SYS_arch_prctl, ARCH_SET_GS, v))
+		return FAIL(-errno, "the host lets no thread set GS; use translate=off");
+	self = v;
+	return 0;
 }

@@ -134,7 +134,8 @@ void trans_run(struct vcpu *v, struct tblock *t);
 void trans_reset(struct vcpu *v);
 /* Before any vCPU runs: the signal of their timers. */
 void trans_signal(void);
-void trans_thread(struct vcpu *v); /* the vCPU's thread begins */
+/* The vCPU's thread begins. */
+int trans_thread(struct vcpu *v);
 void trans_stats(const struct vcpu *v, struct engine_stats *stats);
 void trans_changed(struct vcpu *v); /* code pages changed: drop what came from them */
 

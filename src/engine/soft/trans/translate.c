@@ -79,11 +79,22 @@ static struct side *side(struct tr *t)
 	return &t->side[t->sides++];
 }
 
+/* The host register that holds guest register n (16: none): its home, or `scratch` after a load. */
+static unsigned in_host(struct emit *e, unsigned n, unsigned scratch)
+{
+	if (n >= 16)
+		return NOREG;
+	if (home[n] != NOREG)
+		return home[n];
+	e_gs_load(e, scratch, G_REG(n));
+	return scratch;
+}
+
 /* r10 = the operand's linear address. Uses r11. */
 static void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
 {
 	struct emit *e = &t->e;
-	unsigned b = in->base / 8u, x = in->index / 8u, hb = NOREG, hx = NOREG;
+	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
 	bool seg = in->seg == S_FS || in->seg == S_GS;
 	ea->simple = false;
 	if (b < 16 && x == 16 && home[b] != NOREG && in->asz == 8 && !seg &&
@@ -94,20 +105,8 @@ static void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
 		e_lea(e, H_R10, ea->base, NOREG, 0, ea->disp, 8);
 		return;
 	}
-	if (b < 16) {
-		hb = home[b];
-		if (hb == NOREG) {
-			e_gs_load(e, H_R10, G_REG(b));
-			hb = H_R10;
-		}
-	}
-	if (x < 16) {
-		hx = home[x];
-		if (hx == NOREG) {
-			e_gs_load(e, H_R11, G_REG(x));
-			hx = H_R11;
-		}
-	}
+	hb = in_host(e, b, H_R10);
+	hx = in_host(e, x, H_R11);
 	if (hb == NOREG && hx == NOREG)
 		e_mov_imm(e, H_R10, in->asz == 8 ? (u64)in->disp : (u32)in->disp);
 	else if (in->disp != (s32)in->disp)
@@ -301,7 +300,7 @@ static void emit_lea(struct tr *t, struct tinsn *ti)
 {
 	const struct insn *in = &ti->in;
 	struct emit *e = &t->e;
-	unsigned b = in->base / 8u, x = in->index / 8u, hb = NOREG, hx = NOREG;
+	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
 	unsigned to = home[in->reg] == NOREG ? H_R10 : home[in->reg];
 	if (in->osz == 2 || in->asz == 2 || in->disp != (s32)in->disp) {
 		if (in->osz == 8 && in->asz == 8 && b == 16 && x == 16) {
@@ -311,20 +310,8 @@ static void emit_lea(struct tr *t, struct tinsn *ti)
 		emit_interp(t, ti);
 		return;
 	}
-	if (b < 16) {
-		hb = home[b];
-		if (hb == NOREG) {
-			e_gs_load(e, H_R10, G_REG(b));
-			hb = H_R10;
-		}
-	}
-	if (x < 16) {
-		hx = home[x];
-		if (hx == NOREG) {
-			e_gs_load(e, H_R11, G_REG(x));
-			hx = H_R11;
-		}
-	}
+	hb = in_host(e, b, H_R10);
+	hx = in_host(e, x, H_R11);
 	if (hb == NOREG && hx == NOREG)
 		e_mov_imm(e, to, in->osz == 8 && in->asz == 8 ? (u64)in->disp : (u32)in->disp);
 	else
