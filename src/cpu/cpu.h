@@ -80,6 +80,8 @@ struct cpu_ops {
 	void (*io_write)(struct cpu *c, u16 port, unsigned size, u32 value);
 	/* A store hit a page that PAGE_CODE was reported for. Called after the store. */
 	void (*slow_write)(struct cpu *c, gpa_t gpa, unsigned size);
+	/* Before a store of `size` bytes to RAM that no write tag let through (may be NULL). */
+	void (*will_write)(struct cpu *c, u8 *host, unsigned size);
 	/* MSRs the engine owns (APIC, TSC, TSC_ADJUST, TSC_DEADLINE, kvmclock ...). 0, or -1 = #GP.
 	 */
 	int (*msr_read)(struct cpu *c, u32 msr, u64 *value);

@@ -94,6 +94,8 @@ static void piece_write(struct cpu *c, const struct piece *p, const void *buf, u
 	if (p->host) {
 		if (!(p->flags & (PAGE_WRITABLE | PAGE_CODE)))
 			return; /* ROM stays as it is */
+		if (c->ops->will_write)
+			c->ops->will_write(c, p->host, size);
 		if (size <= 8 && is_pow2(size))
 			st_size(p->host, size, ld_size(buf, size));
 		else

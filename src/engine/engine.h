@@ -68,6 +68,8 @@ struct engine_stats {
 	u64 translated_entries; /* times translated code was entered from C */
 	u64 shadow_misses;
 	u64 code_resets;
+	u64 compared;	/* lockstep: blocks that ran both ways */
+	u64 uncompared; /* lockstep: blocks with code of which that cannot be done */
 };
 
 struct engine_ops {

@@ -261,6 +261,8 @@ static json_t *json_outcome(const char *name, const struct vm_outcome *outcome)
 	json_object_set_new(count, "translated_entries", json_number(outcome->translated_entries));
 	json_object_set_new(count, "shadow_misses", json_number(outcome->shadow_misses));
 	json_object_set_new(count, "code_resets", json_number(outcome->code_resets));
+	json_object_set_new(count, "compared", json_number(outcome->compared));
+	json_object_set_new(count, "uncompared", json_number(outcome->uncompared));
 	json_object_set_new(root, "counters", count);
 	return root;
 }

@@ -145,6 +145,8 @@ static void vm_report(struct vm *vm, struct vm_outcome *outcome)
 	outcome->translated_entries = stats.translated_entries;
 	outcome->shadow_misses = stats.shadow_misses;
 	outcome->code_resets = stats.code_resets;
+	outcome->compared = stats.compared;
+	outcome->uncompared = stats.uncompared;
 }
 
 void vm_run(struct vm *vm, struct vm_outcome *outcome)

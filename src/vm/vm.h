@@ -31,7 +31,7 @@ struct vm_outcome {
 	u64 console_bytes;
 	u64 instructions, exits_pio, exits_mmio, halts, interrupts, exceptions;
 	u64 tlb_misses, block_lookups, block_decodes, block_drops;
-	u64 translations, translated_entries, shadow_misses, code_resets;
+	u64 translations, translated_entries, shadow_misses, code_resets, compared, uncompared;
 };
 
 /* config must live until vm_close. 0 or -errno with a sentence; vm_exit_code tells the code. */

@@ -6,6 +6,9 @@
  * differs is run once more at the end: an interrupt on the host may lose state that no kernel keeps
  * (AMD's x87 pointers), and only what differs again counts. A mismatch prints everything needed to
  * run that case alone.
+ *
+ * With --translated, cases of 64-bit mode go through translated code, a block of one instruction
+ * each, instead of the interpreter.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -18,12 +21,13 @@
 #include "report.h"
 #include "soft.h"
 #include "spec/x86.h"
+#include "translated.h"
 
 struct options {
 	u64 seed, first, cases;
 	const char *form;
 	unsigned show;
-	bool verbose, list;
+	bool verbose, list, translated;
 };
 
 #define SECOND_MAX 4096u
@@ -45,6 +49,8 @@ struct run {
 	u64 second[SECOND_MAX]; /* cases to run once more */
 	unsigned seconds;
 	u64 mismatches, host_noise;
+	u32 *native[2]; /* --translated: cases by form, operands in registers, in memory */
+	u64 natively, by_body, interpreted;
 };
 
 /* --- output --- */
@@ -112,6 +118,29 @@ static void make_batch(struct run *r, struct diff_case *k, u64 from, u32 count)
 		make_case(r, &k[i], from + i);
 }
 
+/* What only translated code may do; and which way the instruction went. */
+static void translated(struct run *r, const struct diff_case *k, const struct insn *in,
+		       const struct diff_result *host, struct diff_result *soft, bool count)
+{
+	const struct cpu *c = r->s.cpu[DM_64];
+	bool native = in && translated_natively(c, in);
+	u64 dead = in && host->trap != TRAP_NONE && host->r.rip == k->r.rip
+			   ? translated_dead(c, in)
+			   : 0;
+
+	soft->r.rflags = (soft->r.rflags & ~dead) | (host->r.rflags & dead);
+	if (!count)
+		return;
+	if (!r->s.translated)
+		r->interpreted++;
+	else if (!native)
+		r->by_body++;
+	else {
+		r->natively++;
+		r->native[(in->pfx & PFX_MEM) != 0][in->form]++;
+	}
+}
+
 /* Did it come out the same? Says so if not and `last`, else notes it for a second run. */
 static bool check_case(struct run *r, const struct diff_case *k, struct diff_result *host,
 		       bool last)
@@ -121,6 +150,8 @@ static bool check_case(struct run *r, const struct diff_case *k, struct diff_res
 
 	soft_run(&r->s, k, &soft);
 	in = r->s.form == 0xffff ? NULL : &r->s.insn;
+	if (r->o.translated && k->mode == DM_64)
+		translated(r, k, in, host, &soft, !last);
 	if (!last)
 		report_count(&r->rep, k, in ? in->form : 0xffff, host->trap);
 	if (likely(compare(k, in, host, &soft, NULL)))
@@ -184,7 +215,8 @@ static int parse(struct options *o, int argc, char **argv)
 	static const struct option longs[] = {
 		{"seed", 1, NULL, 's'}, {"cases", 1, NULL, 'n'}, {"first", 1, NULL, 'f'},
 		{"form", 1, NULL, 'F'}, {"show", 1, NULL, 'S'},	 {"verbose", 0, NULL, 'v'},
-		{"list", 0, NULL, 'l'}, {NULL, 0, NULL, 0},
+		{"list", 0, NULL, 'l'}, {"translated", 0, NULL, 't'},
+		{NULL, 0, NULL, 0},
 	};
 	const char *env = getenv("HOLM_DIFF_CASES");
 	int c;
@@ -200,9 +232,40 @@ static int parse(struct options *o, int argc, char **argv)
 		case 'S': o->show = (unsigned)strtoul(optarg, NULL, 0); break;
 		case 'v': o->verbose = true; break;
 		case 'l': o->list = true; break;
+		case 't': o->translated = true; break;
 		default: return -1;
 		}
 	return 0;
+}
+
+/* 1 if a form that was translated was so less than 100 times. */
+static int report_translated(const struct run *r, bool strict)
+{
+	unsigned forms[2] = {0, 0}, few = 0;
+	u32 least[2] = {~0u, ~0u};
+
+	for (unsigned m = 0; m < 2; m++)
+		for (unsigned i = 0; i < insn_form_count; i++) {
+			u32 n = r->native[m][i];
+			if (!n)
+				continue;
+			forms[m]++;
+			least[m] = n < least[m] ? n : least[m];
+			if (n < 100 && strict) {
+				printf("  short: %s map %u opcode %02x %s: %u cases translated\n",
+				       insn_forms[i].name, insn_forms[i].map, insn_forms[i].opcode,
+				       m ? "memory" : "registers", n);
+				few++;
+			}
+		}
+	printf("diff: 64-bit cases in host code %llu, by a body called from it %llu, not translated "
+	       "%llu\n",
+	       (unsigned long long)r->natively, (unsigned long long)r->by_body,
+	       (unsigned long long)r->interpreted);
+	printf("diff: forms in host code: %u with registers (least %u times), %u with memory (least "
+	       "%u)\n",
+	       forms[0], forms[0] ? least[0] : 0, forms[1], forms[1] ? least[1] : 0);
+	return few || (strict && (!forms[0] || !forms[1] || r->interpreted > r->natively / 4));
 }
 
 int main(int argc, char **argv)
@@ -213,8 +276,11 @@ int main(int argc, char **argv)
 
 	if (parse(&r.o, argc, argv))
 		return 2;
-	if (native_open(&r.n) || soft_open(&r.s, r.n.sh->has_fs))
+	if (native_open(&r.n) || soft_open(&r.s, r.n.sh->has_fs, r.o.translated))
 		return 3;
+	for (unsigned m = 0; m < 2; m++)
+		if (!(r.native[m] = calloc(insn_form_count, sizeof(u32))))
+			return 3;
 	gen_plan_open(&r.plan, r.s.model.features, r.o.form);
 	if (!r.plan.count) {
 		printf("diff: no such form\n");
@@ -229,6 +295,8 @@ int main(int argc, char **argv)
 	       (unsigned long long)r.host_noise,
 	       (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
 	err |= report_print(&r.rep, &r.plan, r.o.cases >= 1000000 && !r.o.form, r.o.list);
+	if (r.o.translated)
+		err |= report_translated(&r, r.o.cases >= 1000000 && !r.o.form);
 	/* noise is rare, or it is no noise */
 	err |= r.host_noise > 3 + r.o.cases / 1000000;
 	native_close(&r.n);

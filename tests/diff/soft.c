@@ -2,10 +2,12 @@
 /*
  * soft: executes cases in the interpreter, at CPL 3 in long mode, paging as the host's.
  *
- * One CPU per mode, with page tables that map the sandbox where the host has it. Exceptions are
+ * With `translate` those of 64-bit mode go through translated code. One CPU per mode, with page tables that map the sandbox where the host has it. Exceptions are
  * taken where the body's long jump lands, before delivery.
  */
 #include "soft.h"
+
+#include "translated.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -109,25 +111,40 @@ static void load_state(struct soft *s, enum diff_mode mode, bool has_fs)
 	cpu_load(s->cpu[mode], &st);
 }
 
-/* --- SIGFPE inside a stub --- */
+/* --- the host's faults that are the guest's: in a stub, in translated code --- */
 
-static void on_fpe(int sig, siginfo_t *info unused_arg, void *frame)
+static void on_fault(int sig, siginfo_t *info unused_arg, void *frame)
 {
 	ucontext_t *uc = frame;
-	u64 to = fpu_fixup((u64)uc->uc_mcontext.gregs[REG_RIP]);
+	u64 to = sig == SIGFPE ? fpu_fixup((u64)uc->uc_mcontext.gregs[REG_RIP]) : 0;
 
 	if (to)
 		uc->uc_mcontext.gregs[REG_RIP] = (greg_t)to;
-	else
+	else if (!translated_fixup(frame))
 		signal(sig, SIG_DFL);
+}
+
+static int catch_faults(bool translate)
+{
+	struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	if (translate && sigaction(SIGSEGV, &sa, NULL))
+		return -1;
+	return sigaction(SIGFPE, &sa, NULL);
 }
 
 /* --- open, close --- */
 
-int soft_open(struct soft *s, bool has_fs)
+static struct cpu *plain_cpu(struct soft *s)
 {
-	struct sigaction sa = {.sa_sigaction = on_fpe, .sa_flags = SA_SIGINFO};
+	struct cpu *c = aligned_alloc(64, (sizeof(struct cpu) + 63) & ~63ul);
 
+	cpu_open(c, &s->model, &ops, s);
+	return c;
+}
+
+int soft_open(struct soft *s, bool has_fs, bool translate)
+{
 	memset(s, 0, sizeof(*s));
 	if (cpu_model_open(&s->model, "host", 1, 1000000, NULL)) {
 		printf("diff: no host model\n");
@@ -146,17 +163,22 @@ int soft_open(struct soft *s, bool has_fs)
 	memset(s->tables, 0, TABLE_SIZE);
 	build_tables(s);
 	for (unsigned m = 0; m < DM_COUNT; m++) {
-		s->cpu[m] = aligned_alloc(64, (sizeof(struct cpu) + 63) & ~63ul);
-		cpu_open(s->cpu[m], &s->model, &ops, s);
+		s->cpu[m] = translate && m == DM_64
+				    ? translated_open(&s->model, &ops, s, s->code)
+				    : plain_cpu(s);
+		if (!s->cpu[m])
+			return -1;
 		load_state(s, m, has_fs);
 	}
-	return sigaction(SIGFPE, &sa, NULL);
+	s->translate = translate;
+	return catch_faults(translate);
 }
 
 void soft_close(struct soft *s)
 {
 	for (unsigned m = 0; m < DM_COUNT; m++)
-		free(s->cpu[m]);
+		if (!s->translate || m != DM_64)
+			free(s->cpu[m]);
 	free(s->data);
 	free(s->pattern);
 	free(s->code);
@@ -223,7 +245,10 @@ static noinline int step(struct soft *s, struct cpu *c)
 {
 	if (__builtin_setjmp(c->jb))
 		return c->jump;
-	interp_one(c);
+	if (s->translate && c == s->cpu[DM_64])
+		s->translated = translated_one(c);
+	else
+		interp_one(c);
 	s->insn = c->step_insn;
 	return 0;
 }
@@ -266,6 +291,7 @@ void soft_run(struct soft *s, const struct diff_case *k, struct diff_result *out
 		tlb_flush_nonglobal(c);
 	c->step_insn.len = 0;
 	c->step_insn.form = 0xffff;
+	s->translated = true; /* or the instruction's fault says nothing else */
 	out->trap = TRAP_NONE;
 	out->error = 0;
 	do { /* a REP instruction that let somebody look at the time goes on */

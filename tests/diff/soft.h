@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * soft: cases in the interpreter.
+ * soft: cases in the interpreter, or in translated code.
  */
 #ifndef DIFF_SOFT_H
 #define DIFF_SOFT_H
@@ -13,10 +13,12 @@ struct soft {
 	u8 *data, *pattern, *code, *tables;
 	u16 form;	  /* the form last decoded, 0xffff: none */
 	struct insn insn; /* and its instruction */
+	bool translate;	  /* cases of 64-bit mode are translated */
+	bool translated;  /* the last one was */
 };
 
 /* 0 or -1 (message printed). */
-int soft_open(struct soft *s, bool has_fs);
+int soft_open(struct soft *s, bool has_fs, bool translate);
 void soft_run(struct soft *s, const struct diff_case *k, struct diff_result *out);
 void soft_close(struct soft *s);
 

@@ -96,6 +96,11 @@ static bool decode_one(struct vcpu *v, struct block *b, const struct source *src
 			c->model->features);
 	if (r == INSN_MORE)
 		return false;
+	if (unlikely(v->lockstep) && r == INSN_OK && lockstep_alone(in)) {
+		if (b->count)
+			return false;
+		b->untranslated = true;
+	}
 	in->off = (u16)pos;
 	if (r == INSN_OK)
 		interp_bind(in, b->mode);
@@ -104,7 +109,7 @@ static bool decode_one(struct vcpu *v, struct block *b, const struct source *src
 	b->count++;
 	b->bytes = (u16)(pos + in->len);
 	/* a body that only raises ends the block, as a control transfer does */
-	return r == INSN_OK && !(insn_forms[in->form].attr & IA_END);
+	return r == INSN_OK && !(insn_forms[in->form].attr & IA_END) && !b->untranslated;
 }
 
 static void close_block(struct block *b)

@@ -68,6 +68,13 @@ void code_mark(struct vcpu *v, struct soft_page *page, unsigned off, unsigned le
 		cpu_event(&v->cpu, EV_FLUSH);
 }
 
+bool code_hit(const struct engine *e, gpa_t gpa, u64 len)
+{
+	const struct soft_page *page = soft_page_of(e, gpa);
+	u64 mask = line_mask((unsigned)gpa & (RAM_PAGE - 1), len);
+	return page && __atomic_load_n(&page->lines, __ATOMIC_SEQ_CST) & mask;
+}
+
 bool code_stored(struct engine *e, gpa_t gpa, u64 len)
 {
 	struct soft_page *page = soft_page_of(e, gpa);

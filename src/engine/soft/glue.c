@@ -37,7 +37,9 @@ static u8 *glue_page(struct cpu *c, gpa_t page, unsigned *flags)
 	if (unlikely(page >> 12 == lapic_base(&v->lapic) >> 12 && lapic_mmio(&v->lapic)))
 		return NULL;
 	if (!s->rom)
-		*flags = __atomic_load_n(&s->pages[(page - s->gpa) >> 12].lines, __ATOMIC_SEQ_CST)
+		*flags = __atomic_load_n(&s->pages[(page - s->gpa) >> 12].lines,
+					 __ATOMIC_SEQ_CST) ||
+					 unlikely(!lockstep_tags(v))
 				 ? PAGE_CODE
 				 : PAGE_WRITABLE;
 	return s->host + (page - s->gpa);
@@ -56,12 +58,24 @@ static void glue_slow_write(struct cpu *c, gpa_t gpa, unsigned size)
 {
 	struct vcpu *v = vcpu_of(c);
 	struct block *b = v->block;
+	if (unlikely(lockstep_dry(v))) {
+		if (code_hit(v->engine, gpa, size))
+			lockstep_no_repeat(v);
+		return;
+	}
 	if (!code_stored(v->engine, gpa, size))
 		return;
 	v->block_drops++;
 	if (b && b->page == soft_page_of(v->engine, gpa) && c->cur >= b->insn &&
 	    c->cur < b->insn + b->count - 1)
 		b->insn[c->cur - b->insn + 1].fn = block_cut;
+}
+
+static void glue_will_write(struct cpu *c, u8 *host, unsigned size)
+{
+	struct vcpu *v = vcpu_of(c);
+	if (unlikely(v->lockstep))
+		lockstep_store(v, host, size);
 }
 
 static bool is_lapic(const struct vcpu *v, gpa_t gpa)
@@ -72,6 +86,8 @@ static bool is_lapic(const struct vcpu *v, gpa_t gpa)
 static u64 glue_mmio_read(struct cpu *c, gpa_t gpa, unsigned size)
 {
 	struct vcpu *v = vcpu_of(c);
+	if (unlikely(lockstep_dry(v)))
+		lockstep_no_repeat(v);
 	v->exits_mmio++;
 	if (is_lapic(v, gpa))
 		return lapic_mmio_read(&v->lapic, gpa & 0xfff, size);
@@ -81,6 +97,8 @@ static u64 glue_mmio_read(struct cpu *c, gpa_t gpa, unsigned size)
 static void glue_mmio_write(struct cpu *c, gpa_t gpa, unsigned size, u64 value)
 {
 	struct vcpu *v = vcpu_of(c);
+	if (unlikely(lockstep_dry(v)))
+		lockstep_no_repeat(v);
 	v->exits_mmio++;
 	if (is_lapic(v, gpa)) {
 		lapic_mmio_write(&v->lapic, gpa & 0xfff, size, (u32)value);
@@ -325,6 +343,7 @@ const struct cpu_ops soft_cpu_ops = {
 	.io_read = glue_io_read,
 	.io_write = glue_io_write,
 	.slow_write = glue_slow_write,
+	.will_write = glue_will_write,
 	.msr_read = glue_msr_read,
 	.msr_write = glue_msr_write,
 	.tsc = glue_tsc,

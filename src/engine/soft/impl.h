@@ -94,6 +94,8 @@ struct vcpu {
 	/* translated code */
 	struct trans *trans; /* NULL: interpreted only */
 	struct trans_hot hot;
+	struct lockstep *lockstep; /* NULL: not compared with the interpreter */
+	bool failed;		   /* fail_text() says why */
 	struct tlink *link; /* wants to be linked to the block that is entered next */
 	u64 native_gen, armed;
 	timer_t host_timer;
@@ -113,6 +115,7 @@ struct engine {
 	u64 changes; /* code pages whose decoded bytes changed: how many ever; atomic */
 	const struct soft_page *changed[CHANGES];
 	unsigned hot_runs; /* executions before a block is translated; 0: never */
+	bool lockstep;
 	u32 extint;	   /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;
@@ -138,6 +141,8 @@ struct soft_page *soft_page_of(const struct engine *e, gpa_t gpa);
 u32 code_version(struct vcpu *v, const struct soft_page *page);
 /* Before bytes [off, off+len) of the page are read for decoding. */
 void code_mark(struct vcpu *v, struct soft_page *page, unsigned off, unsigned len);
+/* Do decoded bytes lie in [gpa, gpa+len), within one page? */
+bool code_hit(const struct engine *e, gpa_t gpa, u64 len);
 /* After a store to [gpa, gpa+len), within one page. True: decoded bytes were hit. */
 bool code_stored(struct engine *e, gpa_t gpa, u64 len);
 /* Owner, on EV_FLUSH or when it starts to run. */

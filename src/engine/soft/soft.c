@@ -110,6 +110,11 @@ static void soft_close(struct engine *e)
 	free(e);
 }
 
+static bool wants_lockstep(const char *options)
+{
+	return options && !strcmp(options, "translate=lockstep");
+}
+
 /* Executions before a block is translated; 0: never; -1: the options say something else. */
 static int hot_runs(const char *options)
 {
@@ -117,7 +122,7 @@ static int hot_runs(const char *options)
 		return 0;
 	if (!strcmp(options, "translate=on"))
 		return TRANS_HOT_RUNS;
-	return strcmp(options, "translate=eager") ? -1 : 1;
+	return !strcmp(options, "translate=eager") || wants_lockstep(options) ? 1 : -1;
 }
 
 static int soft_check(const char *options, unsigned cpus)
@@ -129,8 +134,11 @@ static int soft_check(const char *options, unsigned cpus)
 	if (translate < 0)
 		return FAIL(
 			-EINVAL,
-			"engine soft: unknown option '%.40s'; it takes translate=off, on or eager",
+			"engine soft: unknown option '%.40s'; it takes translate=off, on, eager or "
+			"lockstep",
 			options);
+	if (wants_lockstep(options) && cpus > 1)
+		return FAIL(-EINVAL, "engine soft: translate=lockstep takes 1 vCPU, not %u", cpus);
 	if (translate && cpus > TRANS_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: translate takes up to %u vCPUs, not %u",
 			    TRANS_CPUS_MAX, cpus);
@@ -152,6 +160,7 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	e->model = config->model;
 	e->cpus = config->cpus;
 	e->hot_runs = (unsigned)hot_runs(config->options);
+	e->lockstep = wants_lockstep(config->options);
 	world_open(e);
 	pthread_mutex_init(&e->code_lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))

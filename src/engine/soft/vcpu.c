@@ -247,7 +247,12 @@ static void run_guest(struct vcpu *v)
 			struct tblock *t = trans_block(v, b);
 			if (t) {
 				v->block = NULL;
-				trans_run(v, t);
+				if (!v->lockstep)
+					trans_run(v, t);
+				else if (!lockstep_run(v, b, t)) {
+					v->failed = true;
+					return;
+				}
 				continue;
 			}
 			v->link = NULL;
@@ -282,5 +287,7 @@ enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 		fpu_store(c);
 	__atomic_store_n(&v->epoch_seen, ~0ull, __ATOMIC_SEQ_CST);
 	world_leave(v);
+	if (v->failed)
+		return VCPU_ERROR;
 	return c->s.activity == CPU_SHUTDOWN ? VCPU_SHUTDOWN : VCPU_AGAIN;
 }

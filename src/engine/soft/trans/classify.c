@@ -7,10 +7,15 @@
 
 #define FL_ALL 0x3fu
 
+/* A jump out of the canonical addresses faults: left to its body. */
+static enum tkind to_code(const struct insn *in, enum tkind kind)
+{
+	return canonical(in->imm) ? kind : T_END;
+}
+
 static enum tkind kind_one(const struct insn *in)
 {
 	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
-	bool mem = in->pfx & PFX_MEM;
 	if (op < 0x40)
 		return (op & 7) < 6 ? T_COPY : T_INTERP;
 	switch (op) {
@@ -18,7 +23,7 @@ static enum tkind kind_one(const struct insn *in)
 	case 0x58 ... 0x5f: return in->osz == 8 && in->rm != R_RSP ? T_POP_R : T_INTERP;
 	case 0x68:
 	case 0x6a: return in->osz == 8 ? T_PUSH_I : T_INTERP;
-	case 0x70 ... 0x7f: return T_JCC;
+	case 0x70 ... 0x7f: return to_code(in, T_JCC);
 	case 0x90: return in->pfx & PFX_REP ? T_INTERP : in->rm == R_RAX ? T_NOP : T_COPY;
 	case 0x63:
 	case 0x69:
@@ -45,10 +50,10 @@ static enum tkind kind_one(const struct insn *in)
 	case 0xc2:
 	case 0xc3: return in->osz == 8 ? T_RET : T_END;
 	case 0xc9: return in->osz == 8 ? T_LEAVE : T_INTERP;
-	case 0xe3: return in->asz == 8 ? T_JRCXZ : T_END;
-	case 0xe8: return in->osz == 8 ? T_CALL : T_END;
+	case 0xe3: return in->asz == 8 ? to_code(in, T_JRCXZ) : T_END;
+	case 0xe8: return in->osz == 8 ? to_code(in, T_CALL) : T_END;
 	case 0xe9:
-	case 0xeb: return T_JMP;
+	case 0xeb: return to_code(in, T_JMP);
 	case 0xf6:
 	case 0xf7: return T_COPY;
 	case 0xff:
@@ -58,7 +63,7 @@ static enum tkind kind_one(const struct insn *in)
 			return T_CALL_E;
 		if (in->osz == 8 && reg == 4)
 			return T_JMP_E;
-		return reg == 6 && mem ? T_INTERP : T_END;
+		return reg == 6 ? T_INTERP : T_END;
 	default: return T_INTERP;
 	}
 }
@@ -71,7 +76,7 @@ static enum tkind kind_0f(const struct insn *in)
 	case 0x0d:
 	case 0x18:
 	case 0x1f: return T_NOP;
-	case 0x80 ... 0x8f: return T_JCC;
+	case 0x80 ... 0x8f: return to_code(in, T_JCC);
 	case 0x40 ... 0x4f:
 	case 0x90 ... 0x9f:
 	case 0xa4:

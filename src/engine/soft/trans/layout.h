@@ -50,6 +50,43 @@ static inline void e_gs_set(struct emit *e, u32 off, u32 v)
 	e_mem(e, 0, NOREG, NOREG, 0, (s32)off);
 	e32(e, v);
 }
+/* r10, where a branch goes, becomes cpu.rip; the host faults if it is not canonical. Clobbers r11,
+ * leaves the flags: bits 63..32 minus the sign extension of bits 47..32 is 0, or a multiple of 2^16
+ * that, turned by 32, makes an address that no process has. */
+static inline void e_new_rip(struct emit *e)
+{
+	const u32 rip = (u32)offsetof(struct vcpu, cpu.rip);
+	e_gs_store(e, H_R10, rip);
+	e8(e, 0x65); /* movsx r11, word gs:[rip + 4] */
+	e8(e, 0x4c);
+	e8(e, 0x0f);
+	e8(e, 0xbf);
+	e_mem(e, H_R11, NOREG, NOREG, 0, (s32)rip + 4);
+	e8(e, 0x49); /* not r11 */
+	e8(e, 0xf7);
+	e8(e, 0xd3);
+	e8(e, 0xc4); /* rorx r10, r10, 32 */
+	e8(e, 0x43);
+	e8(e, 0xfb);
+	e8(e, 0xf0);
+	e8(e, 0xd2);
+	e8(e, 32);
+	e8(e, 0x4d); /* movsxd r10, r10d */
+	e8(e, 0x63);
+	e8(e, 0xd2);
+	e_lea(e, H_R11, H_R11, H_R10, 0, 1, 8);
+	e8(e, 0xc4); /* rorx r11, r11, 32 */
+	e8(e, 0x43);
+	e8(e, 0xfb);
+	e8(e, 0xf0);
+	e8(e, 0xdb);
+	e8(e, 32);
+	e8(e, 0x65); /* mov r11d, gs:[r11] */
+	e8(e, 0x45);
+	e8(e, 0x8b);
+	e8(e, 0x1b);
+	e_gs_load(e, H_R10, rip);
+}
 static inline void e_jmp_r11(struct emit *e)
 {
 	e8(e, 0x41);

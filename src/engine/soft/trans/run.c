@@ -66,6 +66,8 @@ int trans_open(struct vcpu *v)
 		err = cache_open(x);
 	if (!err)
 		err = table_open(v);
+	if (!err && v->engine->lockstep)
+		err = lockstep_open(v);
 	if (err)
 		return err;
 	v->hot.mask = 0xfffffffff000ull;
@@ -88,6 +90,7 @@ void trans_close(struct vcpu *v)
 	struct trans *x = v->trans;
 	if (!x)
 		return;
+	lockstep_close(v);
 	table_close(v);
 	unmap(x->rw, CACHE_BYTES);
 	unmap(x->rx, CACHE_BYTES);
@@ -207,7 +210,7 @@ void trans_changed(struct vcpu *v)
 
 /* --- blocks --- */
 
-static const u8 *block_bytes(struct vcpu *v, const struct block *b)
+const u8 *block_bytes(struct vcpu *v, const struct block *b)
 {
 	const struct soft_slot *s = soft_slot_find(v->engine, b->gpa);
 	return s->host + (b->gpa - s->gpa);
@@ -283,15 +286,16 @@ static void timer_arm(struct vcpu *v)
 	timer_settime(v->host_timer, 0, &its, NULL);
 }
 
-void trans_run(struct vcpu *v, struct tblock *t)
+enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 {
 	struct trans *x = v->trans;
 	struct cpu *c = &v->cpu;
 	u64 (*enter)(void *, const u8 *);
-	u64 reason;
+	enum trans_exit reason;
 	table_mode(v);
-	table_code(v, c->rip, t->page->desc);
-	if (v->link)
+	if (!v->lockstep)
+		table_code(v, c->rip, t->page->desc);
+	if (v->link && !v->lockstep)
 		link_to(v, v->link, t);
 	v->link = NULL;
 	timer_arm(v);
@@ -299,9 +303,9 @@ void trans_run(struct vcpu *v, struct tblock *t)
 	v->hot.status = (u32)image_of(c);
 	v->hot.simd = 0;
 	*(const u8 **)(void *)&enter = x->rx + (x->enter - x->rw);
-	reason = enter(&v->hot, x->rx + (t->code - x->rw));
+	reason = (enum trans_exit)enter(&v->hot, x->rx + (t->code - x->rw));
 	if (reason == TX_BODY)
-		return;
+		return reason;
 	flags_in(c, v->hot.status);
 	switch (reason) {
 	case TX_LINK: v->link = (struct tlink *)v->hot.link; break;
@@ -309,6 +313,7 @@ void trans_run(struct vcpu *v, struct tblock *t)
 	case TX_IBL: x->ibl_misses++; break;
 	default: break;
 	}
+	return reason;
 }
 
 /* --- what stubs call --- */
@@ -363,16 +368,21 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 	struct cpu *c = &v->cpu;
 	bool write = insn & 1;
 	enum cpu_view view = (enum cpu_view)(c->view - c->views);
-	const struct tlb_entry *e = &c->view->e[va >> 12 & (TLB_ENTRIES - 1)];
+	struct tlb_entry *e = &c->view->e[va >> 12 & (TLB_ENTRIES - 1)];
 	unsigned at_end = insn_forms[ti->in.form].attr & IA_END;
 	v->trans->misses++;
 	flags_in(c, v->hot.status);
 	at(c, ti);
-	if ((u64)((s64)(va << 16) >> 16) == va) {
-		if ((write ? e->w : e->r) != va >> 12)
+	if (canonical(va)) {
+		lockstep_fill(v, true);
+		/* a fault of alignment comes before a page fault: the body knows */
+		if ((write ? e->w : e->r) != va >> 12 && !(va & (ti->size - 1u)))
 			walk_translate(c, va, write ? ACC_WRITE : ACC_READ, view);
+		lockstep_fill(v, false);
 		if ((write ? e->w : e->r) == va >> 12 && (va & 0xfff) + ti->size <= 0x1000) {
 			table_fill(v, va, view);
+			if (v->lockstep)
+				e->w = TLB_NONE;
 			return e->add + 1;
 		}
 	}
@@ -451,6 +461,8 @@ void trans_stats(const struct vcpu *v, struct engine_stats *stats)
 	stats->translated_entries += v->trans->entries;
 	stats->shadow_misses += v->trans->misses;
 	stats->code_resets += v->trans->resets;
+	stats->compared += v->trans->compared;
+	stats->uncompared += v->trans->uncompared;
 }
 
 int trans_thread(struct vcpu *v)

@@ -217,11 +217,10 @@ static void mov_r11d_table(struct emit *e)
 	e8(e, 0x9a);
 }
 
-/* r10 = target. Two loads, no compare, the flags stay: what is not known is 0, and at offset 0 of
+/* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at offset 0 of
  * the code cache stands the exit that says so. */
 static void indirect(struct emit *e)
 {
-	e_gs_store(e, H_R10, G(cpu.rip));
 	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
 	e_gs_load(e, H_R10, G(hot.xt));
 	mov_r11d_table(e);
@@ -249,6 +248,9 @@ void stubs_build(struct vcpu *v)
 	x->exit_link = e.p;
 	e_gs_store(&e, H_R10, G(cpu.rip));
 	exit_with(&e, TX_LINK);
+	x->exit_to = e.p;
+	e_gs_store(&e, H_R10, G(cpu.rip));
+	e_jmp(&e, x->rw);
 	x->ibl = e.p;
 	indirect(&e);
 	x->interp = e.p;

@@ -7,6 +7,7 @@
  *   stubs.c      the hand-made pieces at the start of the code cache
  *   recode.c     an instruction with other registers;  emit.c  a few host instructions
  *   table.c      guest page -> host addend, by view; guest page -> translated code
+ *   lockstep.c   interpreter and translated code side by side
  *   run.c        entering and leaving translated code, links between blocks, invalidation
  *
  * In translated code: guest registers are in the host's of the same name, but RSP is in r9 and
@@ -20,10 +21,16 @@
 
 #include "cpu/cpu.h"
 
+static inline bool canonical(u64 la)
+{
+	return (u64)((s64)(la << 16) >> 16) == la;
+}
+
 struct block;
 struct engine_stats;
 struct vcpu;
 struct tblock;
+struct lockstep;
 
 /* A guest instruction as helpers see it. */
 struct tinsn {
@@ -83,7 +90,7 @@ struct trans_hot {
 	u64 host_rsp;
 	u64 self;
 	u64 link;
-	u64 ea, rax, target, undone;
+	u64 ea, rax, undone;
 	u32 simd;   /* the guest's vector registers are in the host's */
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
 };
@@ -115,21 +122,23 @@ struct trans {
 	struct tlog log[2], xlog[2][2];
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
-	u8 *enter, *exit_event, *exit_link, *ibl, *interp, *interp_end, *miss, *simd, *fault;
+	u8 *enter, *exit_event, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
 	struct tblock **order; /* by code address */
 	u32 ordered;
 	/* statistics */
-	u64 translated, entries, misses, links, ibl_misses, resets;
+	u64 translated, entries, misses, links, ibl_misses, resets, compared, uncompared;
 	bool off;
 };
 
 /* run.c */
 int trans_open(struct vcpu *v);
 void trans_close(struct vcpu *v);
+/* Where b's bytes are. */
+const u8 *block_bytes(struct vcpu *v, const struct block *b);
 /* Translated code for b, or NULL where there is none. */
 struct tblock *trans_block(struct vcpu *v, struct block *b);
 /* Runs it until it comes back; c->rip says where the guest is. May long-jump (exceptions). */
-void trans_run(struct vcpu *v, struct tblock *t);
+enum trans_exit trans_run(struct vcpu *v, struct tblock *t);
 /* Everything translated is gone. */
 void trans_reset(struct vcpu *v);
 /* Before any vCPU runs: the signal of their timers. */
@@ -147,6 +156,23 @@ u64 trans_fault(struct vcpu *v, struct tinsn *ti);
 void trans_fpu(struct vcpu *v);
 /* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
 bool trans_fixup(u64 *rip, u64 *r10);
+
+/* lockstep.c */
+int lockstep_open(struct vcpu *v);
+void lockstep_close(struct vcpu *v);
+/* b both ways; false: they differ, fail_text() says how. May long-jump no more than trans_run. */
+bool lockstep_run(struct vcpu *v, struct block *b, struct tblock *t);
+/* Cannot be run twice: a block of its own, not translated. */
+bool lockstep_alone(const struct insn *in);
+/* Is this a run that is taken back? */
+bool lockstep_dry(const struct vcpu *v);
+/* It met something that cannot be. */
+noreturn_fn void lockstep_no_repeat(struct vcpu *v);
+/* May the TLB have write tags (they are wanted for the translator's tables only)? */
+bool lockstep_tags(const struct vcpu *v);
+void lockstep_fill(struct vcpu *v, bool on);
+/* Before `size` bytes at host, guest memory, are written. */
+void lockstep_store(struct vcpu *v, u8 *host, unsigned size);
 
 /* translate.c */
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw);

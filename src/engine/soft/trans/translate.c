@@ -392,7 +392,7 @@ static void exit_to(struct tr *t, u8 *from, u64 target)
 	s->kind = SIDE_EXIT;
 	s->from = from;
 	s->target = target;
-	if (same_page(t, target) && t->links < 2) {
+	if (same_page(t, target) && t->links < 2 && canonical(target)) {
 		s->kind = SIDE_LINK;
 		s->link = (int)t->links;
 		t->t->out[t->links] = (struct tlink){.from = t->t, .rel = from, .target = target};
@@ -447,6 +447,7 @@ static void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 	if (live)
 		flags_restore(e);
 	e_load(e, H_R10, H_R10, NOREG, 0, 0);
+	e_new_rip(e);
 	e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
 	e_jmp(e, t->x->ibl);
 	t->side[miss].done = NULL;
@@ -477,6 +478,7 @@ static void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live)
 	emit_target(t, ti);
 	if (live && mem)
 		flags_restore(&t->e);
+	e_new_rip(&t->e);
 	e_jmp(&t->e, t->x->ibl);
 }
 
@@ -487,14 +489,16 @@ static void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
 	if (live)
 		flags_save(e);
 	emit_target(t, ti);
-	e_gs_store(e, H_R10, G(hot.target));
+	if (live) /* the host may fault, with the guest's flags; hot.status keeps them, too */
+		flags_restore(e);
+	e_new_rip(e);
 	miss = emit_lookup_at(t, ti, H_R9, -8, true);
 	if (live)
 		flags_restore(e);
 	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
 	store_r11(e);
 	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
-	e_gs_load(e, H_R10, G(hot.target));
+	e_gs_load(e, H_R10, G(cpu.rip));
 	e_jmp(e, t->x->ibl);
 	t->side[miss].done = NULL;
 }
@@ -544,7 +548,12 @@ static void emit_sides(struct tr *t)
 			break;
 		case SIDE_EXIT:
 			e_mov_imm(e, H_R10, s->target);
-			e_jmp(e, t->x->ibl);
+			if (canonical(s->target)) {
+				e_gs_store(e, H_R10, G(cpu.rip));
+				e_jmp(e, t->x->ibl);
+			} else { /* ran out of the addresses: the fetch faults */
+				e_jmp(e, t->x->exit_to);
+			}
 			break;
 		case SIDE_LINK:
 			t->t->out[s->link].stub = e->p;
