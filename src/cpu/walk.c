@@ -30,6 +30,7 @@ static bool pte_set(struct cpu *c, gpa_t gpa, unsigned size, u64 old, u64 bits)
 	bool ok;
 	if ((old & bits) == bits)
 		return true;
+	c->pte_updates++;
 	if (size == 8) {
 		ok = __atomic_compare_exchange_n((u64 *)p, &old, want, false, __ATOMIC_SEQ_CST,
 						 __ATOMIC_SEQ_CST);

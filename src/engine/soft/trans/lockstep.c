@@ -26,6 +26,7 @@
 #include "cpu/fpu.h"
 #include "cpu/insn_forms.h"
 #include "cpu/interp.h"
+#include "cpu/mem.h"
 #include "engine/soft/impl.h"
 #include "host/fail.h"
 
@@ -198,9 +199,10 @@ static void world_on(struct cpu *c)
 /* The interpreted run, taken back; events are held back meanwhile and returned. */
 static u32 run_dry(struct vcpu *v, const struct block *b)
 {
-	const u32 own = EV_SHADOW | EV_TRAP | EV_STOP | EV_INTR;
+	const u32 own = EV_SHADOW | EV_TRAP | EV_STOP | EV_NMI | EV_INTR;
 	struct lockstep *l = v->lockstep;
 	struct cpu *c = &v->cpu;
+	u64 updates = c->pte_updates;
 	u32 ev;
 	l->stores = l->bytes = 0;
 	image_take(&l->before, c);
@@ -212,6 +214,8 @@ static u32 run_dry(struct vcpu *v, const struct block *b)
 		c->rip = cpu_insn_rip(c);
 	memory_keep(l);
 	memory_back(l);
+	if (l->stores && c->pte_updates != updates)
+		tlb_flush_all(c); /* a bit may have been set in what was taken back */
 	image_take(&l->want, c);
 	image_put(&l->before, c);
 	ev = __atomic_fetch_and(&c->event, ~own, __ATOMIC_SEQ_CST) & own;
@@ -422,7 +426,7 @@ static void take_back(struct vcpu *v)
 	world_on(&v->cpu);
 	memory_back(v->lockstep);
 	image_put(&v->lockstep->before, &v->cpu);
-	__atomic_fetch_and(&v->cpu.event, ~(EV_SHADOW | EV_TRAP | EV_STOP), __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(&v->cpu.event, ~(EV_SHADOW | EV_TRAP | EV_STOP | EV_NMI), __ATOMIC_SEQ_CST);
 }
 
 /* The shortest part of the block that differs. */
