@@ -139,6 +139,7 @@ struct cpu {
 	u32 seg_chk;	 /* bit per segment: an access needs seg_check() */
 	u32 mode;	 /* MODE_*, as the decoder wants it */
 	u32 event;	 /* EV_*; atomic */
+	u64 poll;	 /* 0 once an event was set: whoever reads where it points faults; atomic */
 	u8 cpl;
 	u8 shadow;	       /* 1 STI, 2 MOV SS: set by the instruction, cleared after the next */
 	bool fpu_live;	       /* guest x87 state and MXCSR are in the host registers */
@@ -244,6 +245,7 @@ static always_inline void reg_set(struct cpu *c, unsigned off, unsigned size, u6
 static always_inline void cpu_event(struct cpu *c, u32 bits)
 {
 	__atomic_or_fetch(&c->event, bits, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&c->poll, 0, __ATOMIC_SEQ_CST);
 }
 
 #endif

@@ -54,7 +54,8 @@ struct engine_config {
 
 /* Counters any engine can tell; absent ones stay 0. */
 struct engine_stats {
-	u64 instructions; /* guest instructions retired, where the engine counts them */
+	u64 instructions; /* guest instructions retired, where the engine counts them: soft those
+			   * interpreted, not those of translated code */
 	u64 exits_pio;
 	u64 exits_mmio;
 	u64 halts;

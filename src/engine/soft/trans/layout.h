@@ -87,6 +87,14 @@ static inline void e_new_rip(struct emit *e)
 	e8(e, 0x1b);
 	e_gs_load(e, H_R10, rip);
 }
+/* Faults while an event waits. Clobbers r11, leaves the flags. */
+static inline void e_poll(struct emit *e)
+{
+	e_gs_load(e, H_R11, (u32)offsetof(struct vcpu, cpu.poll));
+	e8(e, 0x45); /* mov r11d, [r11] */
+	e8(e, 0x8b);
+	e8(e, 0x1b);
+}
 static inline void e_jmp_r11(struct emit *e)
 {
 	e8(e, 0x41);

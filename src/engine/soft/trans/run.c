@@ -292,6 +292,14 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	struct cpu *c = &v->cpu;
 	u64 (*enter)(void *, const u8 *);
 	enum trans_exit reason;
+	if (unlikely(!__atomic_load_n(&c->poll, __ATOMIC_RELAXED))) {
+		/* in this order: who sets an event sets it first */
+		__atomic_store_n(&c->poll, (u64)&c->event, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&c->event, __ATOMIC_SEQ_CST)) {
+			__atomic_store_n(&c->poll, 0, __ATOMIC_SEQ_CST);
+			return TX_EVENT;
+		}
+	}
 	table_mode(v);
 	if (!v->lockstep)
 		table_code(v, c->rip, t->page->desc);
@@ -309,7 +317,6 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	flags_in(c, v->hot.status);
 	switch (reason) {
 	case TX_LINK: v->link = (struct tlink *)v->hot.link; break;
-	case TX_EVENT: c->insns -= v->hot.undone; break;
 	case TX_IBL: x->ibl_misses++; break;
 	default: break;
 	}
@@ -419,9 +426,15 @@ bool trans_fixup(u64 *rip, u64 *r10)
 	u64 off;
 	u32 lo = 0, hi, n;
 	struct tblock *t;
-	if (!x || *rip - (u64)x->rx >= x->used || !x->ordered)
+	if (!x || *rip - (u64)x->rx >= x->used)
 		return false;
 	off = *rip - (u64)x->rx;
+	if (off >= (u64)(x->ibl - x->rw) && off < (u64)(x->ibl_end - x->rw)) {
+		*rip = (u64)x->rx;
+		return true;
+	}
+	if (!x->ordered)
+		return false;
 	for (hi = x->ordered; hi - lo > 1;) {
 		u32 mid = (lo + hi) / 2;
 		if ((u64)(x->order[mid]->code - x->rw) <= off)

@@ -218,9 +218,10 @@ static void mov_r11d_table(struct emit *e)
 }
 
 /* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at offset 0 of
- * the code cache stands the exit that says so. */
+ * the code cache stands the exit that says so; there goes whom the poll stops (trans_fixup), too. */
 static void indirect(struct emit *e)
 {
+	e_poll(e);
 	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
 	e_gs_load(e, H_R10, G(hot.xt));
 	mov_r11d_table(e);
@@ -242,9 +243,6 @@ void stubs_build(struct vcpu *v)
 	exit_with(&e, TX_IBL);
 	x->enter = e.p;
 	enter(&e);
-	x->exit_event = e.p;
-	e_gs_store(&e, H_R10, G(hot.undone));
-	exit_with(&e, TX_EVENT);
 	x->exit_link = e.p;
 	e_gs_store(&e, H_R10, G(cpu.rip));
 	exit_with(&e, TX_LINK);
@@ -253,6 +251,7 @@ void stubs_build(struct vcpu *v)
 	e_jmp(&e, x->rw);
 	x->ibl = e.p;
 	indirect(&e);
+	x->ibl_end = e.p;
 	x->interp = e.p;
 	into_body(&e);
 	x->interp_end = e.p;

@@ -74,7 +74,7 @@ struct tpage {
 
 /* Why translated code came back to C. */
 enum trans_exit {
-	TX_EVENT, /* rip is set; something in c->event */
+	TX_EVENT, /* was not entered: something in c->event */
 	TX_LINK,  /* rip is set; hot.link asks to be linked there */
 	TX_IBL,	  /* rip is set; no code was known for it */
 	TX_BODY,  /* an instruction's body set rip and flags */
@@ -90,7 +90,7 @@ struct trans_hot {
 	u64 host_rsp;
 	u64 self;
 	u64 link;
-	u64 ea, rax, undone;
+	u64 ea, rax;
 	u32 simd;   /* the guest's vector registers are in the host's */
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
 };
@@ -122,7 +122,7 @@ struct trans {
 	struct tlog log[2], xlog[2][2];
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
-	u8 *enter, *exit_event, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
+	u8 *enter, *exit_link, *exit_to, *ibl, *ibl_end, *interp, *interp_end, *miss, *simd, *fault;
 	struct tblock **order; /* by code address */
 	u32 ordered;
 	/* statistics */

@@ -405,8 +405,16 @@ static void emit_jump(struct tr *t, u64 target)
 	exit_to(t, e_jmp_fwd(&t->e), target);
 }
 
+/* Every loop has a jump backwards, or an indirect one, which polls in its stub. */
+static void poll_if_back(struct tr *t, const struct tinsn *ti)
+{
+	if (ti->in.imm <= ti->rip)
+		e_poll(&t->e);
+}
+
 static void emit_jcc(struct tr *t, struct tinsn *ti)
 {
+	poll_if_back(t, ti);
 	exit_to(t, e_jcc_fwd(&t->e, ti->in.opcode & 15), ti->in.imm);
 	emit_jump(t, ti->rip + ti->in.len);
 }
@@ -414,6 +422,7 @@ static void emit_jcc(struct tr *t, struct tinsn *ti)
 static void emit_jrcxz(struct tr *t, struct tinsn *ti)
 {
 	struct emit *e = &t->e;
+	poll_if_back(t, ti);
 	e8(e, 0xe3); /* jrcxz over the next jump */
 	e8(e, 5);
 	emit_jump(t, ti->rip + ti->in.len);
@@ -424,6 +433,7 @@ static void emit_call(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
+	poll_if_back(t, ti);
 	if (live)
 		flags_save(e);
 	miss = emit_lookup_at(t, ti, H_R9, -8, true);
@@ -568,44 +578,21 @@ static void emit_sides(struct tr *t)
 
 /* --- the block --- */
 
-/* Not run after all: C takes the count of instructions back. */
-static void emit_event_exit(struct tr *t, bool live)
-{
-	struct emit *e = &t->e;
-	if (live)
-		flags_restore(e);
-	e_mov_imm(e, H_R10, t->b->rip);
-	e_gs_store(e, H_R10, G(cpu.rip));
-	e_mov_imm(e, H_R10, t->b->retired);
-	e_jmp(e, t->x->exit_event);
-}
-
-/* Counts, looks at the events, has the vector registers brought in. */
+/* Has the vector registers brought in. */
 static void emit_head(struct tr *t)
 {
 	struct emit *e = &t->e;
-	bool live = t->live[0];
 	struct side *s;
-	u8 *quiet;
-	if (live)
+	if (!t->vec)
+		return;
+	if (t->live[0])
 		flags_save(e);
-	e8(e, 0x65); /* add qword gs:[insns], imm8 */
-	e8(e, 0x48);
-	e8(e, 0x83);
-	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(cpu.insns));
-	e8(e, t->b->retired);
-	e_gs_is_0(e, G(cpu.event));
-	quiet = e_jcc_fwd(e, 4);
-	emit_event_exit(t, live);
-	e_here(e, quiet);
-	if (t->vec) {
-		e_gs_is_0(e, G(hot.simd));
-		s = side(t);
-		s->kind = SIDE_SIMD;
-		s->from = e_jcc_fwd(e, 4);
-		s->back = e->p;
-	}
-	if (live)
+	e_gs_is_0(e, G(hot.simd));
+	s = side(t);
+	s->kind = SIDE_SIMD;
+	s->from = e_jcc_fwd(e, 4);
+	s->back = e->p;
+	if (t->live[0])
 		flags_restore(e);
 }
 
@@ -628,7 +615,10 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	case T_LEAVE: emit_leave(t, ti, live); break;
 	case T_JCC: emit_jcc(t, ti); return false;
 	case T_JRCXZ: emit_jrcxz(t, ti); return false;
-	case T_JMP: emit_jump(t, ti->in.imm); return false;
+	case T_JMP:
+		poll_if_back(t, ti);
+		emit_jump(t, ti->in.imm);
+		return false;
 	case T_CALL: emit_call(t, ti, live); return false;
 	case T_RET: emit_ret(t, ti, live); return false;
 	case T_JMP_E: emit_jmp_e(t, ti, live); return false;
