@@ -171,7 +171,7 @@ static bool flags_may_stay(const struct insn *in)
 struct tclass classify(const struct insn *in, u32 mode)
 {
 	const struct insn_form *f = &insn_forms[in->form];
-	struct tclass t = {.kind = T_INTERP, .fl_read = FL_ALL};
+	struct tclass t = {.kind = T_INTERP, .fl_read = FL_ALL, .fl_touch = true};
 	bool end = f->attr & IA_END;
 	if (in->fn == interp_ud || in->fn == interp_gp0 || in->fn == interp_nm)
 		return t; /* its body raises */
@@ -194,6 +194,7 @@ struct tclass classify(const struct insn *in, u32 mode)
 		t.fl_read = FL_ALL;
 		t.fl_kill = 0;
 	}
+	t.fl_touch = t.fl_read || t.fl_kill;
 	if (t.kind != T_COPY || !(in->pfx & PFX_MEM))
 		return t;
 	for (unsigned i = 0; i < f->operands; i++)
@@ -207,6 +208,7 @@ struct tclass classify(const struct insn *in, u32 mode)
 		t.kind = T_INTERP;
 		t.fl_read = FL_ALL;
 		t.fl_kill = 0;
+		t.fl_touch = true;
 		t.vec = false;
 	}
 	return t;

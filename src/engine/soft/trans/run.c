@@ -73,7 +73,6 @@ int trans_open(struct vcpu *v)
 	v->hot.mask = 0xfffffffff000ull;
 	v->hot.low = 0xfff;
 	v->hot.self = (u64)v;
-	v->hot.code = (u64)x->rx;
 	v->hot.desc = (u64)x->desc;
 	stubs_build(v);
 	return 0;
@@ -106,7 +105,7 @@ void trans_reset(struct vcpu *v)
 	table_flush(v, true);
 	memset(x->hash, 0, sizeof(x->hash));
 	memset(x->frame, 0, sizeof(x->frame));
-	madvise(x->desc, BIT64(30), MADV_DONTNEED);
+	madvise(x->desc, DESC_BYTES, MADV_DONTNEED);
 	x->desc_used = 4096;
 	x->used = x->stubs;
 	x->ordered = 0;
@@ -174,11 +173,19 @@ static void unlink_out(struct tblock *t)
 	}
 }
 
+/* What an indirect branch to t finds. */
+static void desc_set(struct trans *x, const struct tblock *t, bool known)
+{
+	u32 *d = x->desc + 2 * (t->page->desc + (t->block_rip & 0xfff));
+	d[0] = known ? (u32)(t->code - x->unknown) : 0;
+	d[1] = known ? (u32)(t->code_saved - x->rw) : 0;
+}
+
 static void page_drop(struct vcpu *v, struct tpage *p)
 {
 	struct trans *x = v->trans;
 	for (struct tblock *t = p->blocks; t; t = t->sibling) {
-		x->desc[p->desc + (t->block_rip & 0xfff)] = 0;
+		desc_set(x, t, false);
 		unlink_in(t);
 		unlink_out(t);
 	}
@@ -240,7 +247,7 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 	}
 	t->sibling = p->blocks;
 	p->blocks = t;
-	x->desc[p->desc + (b->rip & 0xfff)] = (u32)(t->code - x->rw);
+	desc_set(x, t, true);
 	x->order[x->ordered++] = t;
 	b->native = t;
 	b->native_gen = v->native_gen;
@@ -266,7 +273,7 @@ static void link_to(struct vcpu *v, struct tlink *l, struct tblock *t)
 	l->to = t;
 	l->next = t->in;
 	t->in = l;
-	e_rel32(l->rel, t->code);
+	e_rel32(l->rel, l->saved ? t->code_saved : t->code);
 	v->trans->links++;
 }
 
@@ -311,7 +318,7 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	v->hot.status = (u32)image_of(c);
 	v->hot.simd = 0;
 	*(const u8 **)(void *)&enter = x->rx + (x->enter - x->rw);
-	reason = (enum trans_exit)enter(&v->hot, x->rx + (t->code - x->rw));
+	reason = (enum trans_exit)enter(&v->hot, x->rx + (t->code_saved - x->rw));
 	if (reason == TX_BODY)
 		return reason;
 	flags_in(c, v->hot.status);
@@ -430,26 +437,30 @@ bool trans_fixup(u64 *rip, u64 *r10)
 		return false;
 	off = *rip - (u64)x->rx;
 	if (off >= (u64)(x->ibl - x->rw) && off < (u64)(x->ibl_end - x->rw)) {
-		*rip = (u64)x->rx;
+		*rip = (u64)(x->rx + (x->unknown - x->rw));
+		return true;
+	}
+	if (off >= (u64)(x->ibl_saved - x->rw) && off < (u64)(x->ibl_saved_end - x->rw)) {
+		*rip = (u64)(x->rx + (x->unknown_saved - x->rw));
 		return true;
 	}
 	if (!x->ordered)
 		return false;
 	for (hi = x->ordered; hi - lo > 1;) {
 		u32 mid = (lo + hi) / 2;
-		if ((u64)(x->order[mid]->code - x->rw) <= off)
+		if ((u64)(x->order[mid]->start - x->rw) <= off)
 			lo = mid;
 		else
 			hi = mid;
 	}
 	t = x->order[lo];
-	off -= (u64)(t->code - x->rw);
+	off -= (u64)(t->start - x->rw);
 	for (n = t->count; n-- > 0 && t->ti[n].at > off;)
 		;
 	if (n >= t->count)
 		return false;
 	*r10 = (u64)&t->ti[n];
-	*rip = (u64)(x->rx + (x->fault - x->rw));
+	*rip = (u64)(x->rx + ((t->ti[n].saved ? x->fault_saved : x->fault) - x->rw));
 	return true;
 }
 

@@ -10,7 +10,7 @@
  */
 #include "engine/soft/trans/layout.h"
 
-static const u8 saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+static const u8 callee[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
 static void save_regs(struct emit *e)
 {
@@ -82,18 +82,19 @@ static void leave(struct emit *e)
 {
 	e_gs_load(e, H_RSP, G(hot.host_rsp));
 	add_rsp(e, 8);
-	for (unsigned i = sizeof(saved); i-- > 0;) {
-		if (saved[i] & 8)
+	for (unsigned i = sizeof(callee); i-- > 0;) {
+		if (callee[i] & 8)
 			e8(e, 0x41);
-		e8(e, 0x58 | (saved[i] & 7u));
+		e8(e, 0x58 | (callee[i] & 7u));
 	}
 	e8(e, 0xc3);
 }
 
-static void exit_with(struct emit *e, unsigned reason)
+static void exit_with(struct emit *e, unsigned reason, bool saved)
 {
 	save_regs(e);
-	save_flags(e);
+	if (!saved)
+		save_flags(e);
 	simd_if_live(e, true, true);
 	e_mov_imm(e, H_RAX, reason);
 	leave(e);
@@ -106,18 +107,19 @@ static void call_c(struct emit *e, void *fn)
 	e8(e, 0xd0);
 }
 
-/* enter(hot, code in RX): the C side's frame is left on the stack. */
+/* enter(hot, code in RX, its entry with the flags in hot.status): the C side's frame is left on the
+ * stack. */
 static void enter(struct emit *e)
 {
-	for (unsigned i = 0; i < sizeof(saved); i++) {
-		if (saved[i] & 8)
+	for (unsigned i = 0; i < sizeof(callee); i++) {
+		if (callee[i] & 8)
 			e8(e, 0x41);
-		e8(e, 0x50 | (saved[i] & 7u));
+		e8(e, 0x50 | (callee[i] & 7u));
 	}
 	add_rsp(e, -8);
 	e_gs_store(e, H_RSP, G(hot.host_rsp));
 	e_mov(e, H_R11, H_RSI);
-	load_state(e);
+	load_regs(e);
 	e_jmp_r11(e);
 }
 
@@ -143,10 +145,11 @@ static void into_body(struct emit *e)
 	leave(e);
 }
 
-static void into_last_body(struct emit *e, void *fn)
+static void into_last_body(struct emit *e, void *fn, bool saved)
 {
 	save_regs(e);
-	save_flags(e);
+	if (!saved)
+		save_flags(e);
 	simd_if_live(e, true, true);
 	e_gs_load(e, H_RDI, G(hot.self));
 	e_mov(e, H_RSI, H_R10);
@@ -208,56 +211,71 @@ static void into_simd(struct emit *e)
 	e8(e, 0xc3);
 }
 
-/* mov r11d, [r10 + r11 * 4] */
-static void mov_r11d_table(struct emit *e)
+/* mov r11d, [r10 + r11 * (1 << scale) + disp] */
+static void mov_r11d_table(struct emit *e, unsigned scale, s32 disp)
 {
 	e8(e, 0x47);
 	e8(e, 0x8b);
-	e8(e, 0x1c);
-	e8(e, 0x9a);
+	e_mem(e, H_R11, H_R10, H_R11, scale, disp);
 }
 
-/* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at offset 0 of
- * the code cache stands the exit that says so; there goes whom the poll stops (trans_fixup), too. */
-static void indirect(struct emit *e)
+/* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at
+ * hot.code stands the exit that says so; there goes whom the poll stops (trans_fixup), too. */
+static void indirect(struct emit *e, bool saved)
 {
 	e_poll(e);
 	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
 	e_gs_load(e, H_R10, G(hot.xt));
-	mov_r11d_table(e);
+	mov_r11d_table(e, 2, 0);
 	e_gs_load(e, H_R10, G(cpu.rip));
 	e_pext_gs(e, H_R10, H_R10, G(hot.low));
 	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
 	e_gs_load(e, H_R10, G(hot.desc));
-	mov_r11d_table(e);
-	e_gs_load(e, H_R10, G(hot.code));
+	mov_r11d_table(e, 3, saved ? 4 : 0);
+	e_gs_load(e, H_R10, saved ? G(hot.code_saved) : G(hot.code));
 	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
 	e_jmp_r11(e);
+}
+
+static u8 *exit_to(struct emit *e, unsigned reason, bool saved)
+{
+	u8 *at = e->p;
+	e_gs_store(e, H_R10, G(cpu.rip));
+	exit_with(e, reason, saved);
+	return at;
 }
 
 void stubs_build(struct vcpu *v)
 {
 	struct trans *x = v->trans;
 	struct emit e = {.p = x->rw, .end = x->rw + x->size};
-	/* offset 0: where an indirect branch lands that knows no code; rip is stored */
-	exit_with(&e, TX_IBL);
+	/* offset 0 of both entries: where an indirect branch lands that knows no code */
+	x->unknown_saved = e.p;
+	exit_with(&e, TX_IBL, true);
+	x->unknown = e.p;
+	exit_with(&e, TX_IBL, false);
+	v->hot.code_saved = (u64)x->rx;
+	v->hot.code = (u64)x->rx + (u64)(x->unknown - x->rw);
 	x->enter = e.p;
 	enter(&e);
-	x->exit_link = e.p;
-	e_gs_store(&e, H_R10, G(cpu.rip));
-	exit_with(&e, TX_LINK);
-	x->exit_to = e.p;
-	e_gs_store(&e, H_R10, G(cpu.rip));
-	e_jmp(&e, x->rw);
+	x->exit_link = exit_to(&e, TX_LINK, false);
+	x->exit_link_saved = exit_to(&e, TX_LINK, true);
+	x->exit_to = exit_to(&e, TX_IBL, false);
+	x->exit_to_saved = exit_to(&e, TX_IBL, true);
 	x->ibl = e.p;
-	indirect(&e);
-	x->ibl_end = e.p;
-	x->interp = e.p;
+	indirect(&e, false);
+	x->ibl_saved = x->ibl_end = e.p;
+	indirect(&e, true);
+	x->ibl_saved_end = x->interp = e.p;
 	into_body(&e);
 	x->interp_end = e.p;
-	into_last_body(&e, (void *)trans_interp_end);
+	into_last_body(&e, (void *)trans_interp_end, false);
+	x->interp_end_saved = e.p;
+	into_last_body(&e, (void *)trans_interp_end, true);
 	x->fault = e.p;
-	into_last_body(&e, (void *)trans_fault);
+	into_last_body(&e, (void *)trans_fault, false);
+	x->fault_saved = e.p;
+	into_last_body(&e, (void *)trans_fault, true);
 	x->simd = e.p;
 	into_simd(&e);
 	x->miss = e.p;

@@ -44,7 +44,7 @@ int table_open(struct vcpu *v)
 	}
 	for (unsigned i = 0; i < 2; i++)
 		ok &= (x->xt[i] = reserve(PAGES * 4)) != NULL;
-	ok &= (x->desc = reserve(BIT64(30))) != NULL;
+	ok &= (x->desc = reserve(DESC_BYTES)) != NULL;
 	x->desc_used = 4096;
 	return ok ? 0
 		  : FAIL(-ENOMEM, "no address space for the translator's tables (ulimit -v?); use "
@@ -60,7 +60,7 @@ void table_close(struct vcpu *v)
 	}
 	for (unsigned i = 0; i < 2; i++)
 		release(x->xt[i], PAGES * 4);
-	release(x->desc, BIT64(30));
+	release(x->desc, DESC_BYTES);
 }
 
 static u64 page_number(u64 la)

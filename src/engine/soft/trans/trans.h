@@ -37,6 +37,7 @@ struct tinsn {
 	struct insn in;
 	u64 rip;
 	u8 size; /* of its memory accesses */
+	bool saved; /* when it faults in the host, the flags are in hot.status */
 	u32 at;	 /* its host code, from the block's start */
 };
 
@@ -47,6 +48,7 @@ struct tlink {
 	u8 *rel;	    /* the rel32 that is patched */
 	u8 *stub;	    /* where it goes while it is not linked */
 	u64 target;
+	bool saved; /* the flags are in hot.status there */
 };
 
 struct tblock {
@@ -55,7 +57,8 @@ struct tblock {
 	u64 block_rip;
 	struct tlink *in;
 	struct tlink out[2];
-	u8 *code;
+	u8 *start;
+	u8 *code, *code_saved; /* entries: flags in the host's, in hot.status */
 	u16 count;
 	struct tinsn ti[];
 };
@@ -85,8 +88,8 @@ struct trans_hot {
 	u64 mask, low; /* pext masks: page number, offset */
 	u64 rt, wt;    /* read and write tables of the current view */
 	u64 xt;	       /* code table of the current mode */
-	u64 desc;      /* descriptors: u32 offsets into the code cache */
-	u64 code;      /* where the code cache starts */
+	u64 desc;      /* descriptors: two u32 offsets into the code cache, for its two entries */
+	u64 code, code_saved; /* what they are offsets from */
 	u64 host_rsp;
 	u64 self;
 	u64 link;
@@ -99,6 +102,7 @@ struct trans_hot {
 #define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.3 TiB of addresses */
 #define TRANS_HOT_RUNS 8u
 #define TRANS_HASH     4096u
+#define DESC_BYTES     BIT64(31)
 #define TRANS_LOG      16384u
 
 /* What was filled, so that it can be emptied again. */
@@ -122,7 +126,10 @@ struct trans {
 	struct tlog log[2], xlog[2][2];
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
-	u8 *enter, *exit_link, *exit_to, *ibl, *ibl_end, *interp, *interp_end, *miss, *simd, *fault;
+	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
+	/* the same with the flags in hot.status */
+	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
+	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
 	struct tblock **order; /* by code address */
 	u32 ordered;
 	/* statistics */
@@ -214,6 +221,7 @@ struct tclass {
 	u8 size;	     /* of the memory operand */
 	bool read, write;    /* memory */
 	bool vec;	     /* needs the vector registers in the host */
+	bool fl_touch;	     /* reads or writes flags */
 	u8 fl_read, fl_kill; /* flags read; written for certain */
 };
 struct tclass classify(const struct insn *in, u32 mode);

@@ -33,6 +33,7 @@ struct side {
 	struct tinsn *ti;
 	u8 size;
 	bool write;
+	bool saved; /* exits: where the flags are */
 	int link;
 	u64 target;
 };
@@ -47,24 +48,41 @@ struct tr {
 	u8 live[BLOCK_INSNS + 2]; /* flags needed before instruction i */
 	unsigned links;
 	bool failed, vec;
+	bool saved; /* the guest's flags are in hot.status, the host's are anything */
 };
 
-/* --- flags --- */
+/* --- flags: where they are changes from instruction to instruction. r11 is clobbered. --- */
 
 static void flags_save(struct emit *e)
 {
-	e_gs_store(e, H_RAX, G(hot.rax));
+	e_mov(e, H_R11, H_RAX);
 	e_lahf_seto(e);
 	e_gs(e, false, 0x89, H_RAX, G(hot.status));
-	e_gs_load(e, H_RAX, G(hot.rax));
+	e_mov(e, H_RAX, H_R11);
 }
 
 static void flags_restore(struct emit *e)
 {
-	e_gs_store(e, H_RAX, G(hot.rax));
+	e_mov(e, H_R11, H_RAX);
 	e_gs(e, false, 0x8b, H_RAX, G(hot.status));
 	e_from_ax(e);
-	e_gs_load(e, H_RAX, G(hot.rax));
+	e_mov(e, H_RAX, H_R11);
+}
+
+/* What follows clobbers the host's flags. */
+static void flags_away(struct tr *t, bool live)
+{
+	if (live && !t->saved) {
+		flags_save(&t->e);
+		t->saved = true;
+	}
+}
+
+static void flags_back(struct tr *t)
+{
+	if (t->saved)
+		flags_restore(&t->e);
+	t->saved = false;
 }
 
 /* --- addresses --- */
@@ -186,6 +204,7 @@ static void done_here(struct tr *t, unsigned s)
 
 static void emit_interp(struct tr *t, struct tinsn *ti)
 {
+	flags_back(t);
 	e_mov_imm(&t->e, H_R10, (u64)ti);
 	e_call(&t->e, t->x->interp);
 }
@@ -262,13 +281,13 @@ static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, co
 		return;
 	}
 	if (mem) {
-		if (live)
-			flags_save(e);
+		flags_away(t, live);
 		emit_ea(t, in, &ea);
 		miss = emit_lookup(t, ti, &ea, c->size, c->write);
-		if (live)
-			flags_restore(e);
 	}
+	if (c->fl_touch)
+		flags_back(t);
+	ti->saved = t->saved;
 	for (unsigned i = 0; i < u.n; i++)
 		e_gs_load(e, u.host[i], G_REG(u.guest[i]));
 	for (unsigned i = 0; i < n; i++)
@@ -334,11 +353,9 @@ static void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
-	if (live)
-		flags_save(e);
+	flags_away(t, live);
 	miss = emit_lookup_at(t, ti, H_R9, -8, true);
-	if (live)
-		flags_restore(e);
+	ti->saved = t->saved;
 	if (imm)
 		e_mov_imm(e, H_R11, ti->in.imm);
 	else
@@ -352,11 +369,9 @@ static void emit_pop(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
-	if (live)
-		flags_save(e);
+	flags_away(t, live);
 	miss = emit_lookup_at(t, ti, H_R9, 0, false);
-	if (live)
-		flags_restore(e);
+	ti->saved = t->saved;
 	e_load(e, H_R11, H_R10, NOREG, 0, 0);
 	reg_from(e, ti->in.rm, H_R11);
 	e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
@@ -367,11 +382,9 @@ static void emit_leave(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
-	if (live)
-		flags_save(e);
+	flags_away(t, live);
 	miss = emit_lookup_at(t, ti, H_RBP, 0, false);
-	if (live)
-		flags_restore(e);
+	ti->saved = t->saved;
 	e_load(e, H_R11, H_R10, NOREG, 0, 0);
 	e_lea(e, H_R9, H_RBP, NOREG, 0, 8, 8);
 	e_mov(e, H_RBP, H_R11);
@@ -385,6 +398,11 @@ static bool same_page(const struct tr *t, u64 target)
 	return (target ^ t->b->rip) >> 12 == 0;
 }
 
+static void to_ibl(struct tr *t)
+{
+	e_jmp(&t->e, t->saved ? t->x->ibl_saved : t->x->ibl);
+}
+
 /* `from`: rel32 of a jump that shall reach target. */
 static void exit_to(struct tr *t, u8 *from, u64 target)
 {
@@ -392,10 +410,12 @@ static void exit_to(struct tr *t, u8 *from, u64 target)
 	s->kind = SIDE_EXIT;
 	s->from = from;
 	s->target = target;
+	s->saved = t->saved;
 	if (same_page(t, target) && t->links < 2 && canonical(target)) {
 		s->kind = SIDE_LINK;
 		s->link = (int)t->links;
-		t->t->out[t->links] = (struct tlink){.from = t->t, .rel = from, .target = target};
+		t->t->out[t->links] = (struct tlink){
+			.from = t->t, .rel = from, .target = target, .saved = t->saved};
 		t->links++;
 	}
 }
@@ -406,14 +426,16 @@ static void emit_jump(struct tr *t, u64 target)
 }
 
 /* Every loop has a jump backwards, or an indirect one, which polls in its stub. */
-static void poll_if_back(struct tr *t, const struct tinsn *ti)
+static void poll_if_back(struct tr *t, struct tinsn *ti)
 {
+	ti->saved = t->saved;
 	if (ti->in.imm <= ti->rip)
 		e_poll(&t->e);
 }
 
 static void emit_jcc(struct tr *t, struct tinsn *ti)
 {
+	flags_back(t);
 	poll_if_back(t, ti);
 	exit_to(t, e_jcc_fwd(&t->e, ti->in.opcode & 15), ti->in.imm);
 	emit_jump(t, ti->rip + ti->in.len);
@@ -433,12 +455,10 @@ static void emit_call(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
+	flags_away(t, live); /* one state for both that may fault */
 	poll_if_back(t, ti);
-	if (live)
-		flags_save(e);
 	miss = emit_lookup_at(t, ti, H_R9, -8, true);
-	if (live)
-		flags_restore(e);
+	ti->saved = t->saved;
 	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
 	store_r11(e);
 	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
@@ -451,15 +471,13 @@ static void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 	struct emit *e = &t->e;
 	unsigned miss;
 	s32 more = ti->in.opcode == 0xc2 ? (s32)(u16)ti->in.imm : 0;
-	if (live)
-		flags_save(e);
+	flags_away(t, live);
 	miss = emit_lookup_at(t, ti, H_R9, 0, false);
-	if (live)
-		flags_restore(e);
+	ti->saved = t->saved;
 	e_load(e, H_R10, H_R10, NOREG, 0, 0);
 	e_new_rip(e);
 	e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
-	e_jmp(e, t->x->ibl);
+	to_ibl(t);
 	t->side[miss].done = NULL;
 }
 
@@ -482,34 +500,27 @@ static int emit_target(struct tr *t, struct tinsn *ti)
 
 static void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live)
 {
-	bool mem = ti->in.pfx & PFX_MEM;
-	if (live && mem)
-		flags_save(&t->e);
+	flags_away(t, live && ti->in.pfx & PFX_MEM);
 	emit_target(t, ti);
-	if (live && mem)
-		flags_restore(&t->e);
+	ti->saved = t->saved;
 	e_new_rip(&t->e);
-	e_jmp(&t->e, t->x->ibl);
+	to_ibl(t);
 }
 
 static void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
-	if (live)
-		flags_save(e);
+	flags_away(t, live);
 	emit_target(t, ti);
-	if (live) /* the host may fault, with the guest's flags; hot.status keeps them, too */
-		flags_restore(e);
+	ti->saved = t->saved;
 	e_new_rip(e);
 	miss = emit_lookup_at(t, ti, H_R9, -8, true);
-	if (live)
-		flags_restore(e);
 	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
 	store_r11(e);
 	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
 	e_gs_load(e, H_R10, G(cpu.rip));
-	e_jmp(e, t->x->ibl);
+	to_ibl(t);
 	t->side[miss].done = NULL;
 }
 
@@ -560,9 +571,9 @@ static void emit_sides(struct tr *t)
 			e_mov_imm(e, H_R10, s->target);
 			if (canonical(s->target)) {
 				e_gs_store(e, H_R10, G(cpu.rip));
-				e_jmp(e, t->x->ibl);
+				e_jmp(e, s->saved ? t->x->ibl_saved : t->x->ibl);
 			} else { /* ran out of the addresses: the fetch faults */
-				e_jmp(e, t->x->exit_to);
+				e_jmp(e, s->saved ? t->x->exit_to_saved : t->x->exit_to);
 			}
 			break;
 		case SIDE_LINK:
@@ -570,7 +581,7 @@ static void emit_sides(struct tr *t)
 			e_mov_imm(e, H_R10, (u64)&t->t->out[s->link]);
 			e_gs_store(e, H_R10, G(hot.link));
 			e_mov_imm(e, H_R10, s->target);
-			e_jmp(e, t->x->exit_link);
+			e_jmp(e, s->saved ? t->x->exit_link_saved : t->x->exit_link);
 			break;
 		}
 	}
@@ -578,33 +589,65 @@ static void emit_sides(struct tr *t)
 
 /* --- the block --- */
 
-/* Has the vector registers brought in. */
-static void emit_head(struct tr *t)
+/* Is the first thing that the block does with the flags to put them aside? */
+static bool away_first(const struct tr *t, const struct tclass *c)
+{
+	if (t->vec)
+		return true;
+	for (unsigned i = 0; i < t->b->retired; i++) {
+		const struct insn *in = &t->b->insn[i];
+		switch ((enum tkind)c[i].kind) {
+		case T_COPY:
+			if (in->pfx & PFX_MEM)
+				return !c[i].fl_touch;
+			break;
+		case T_NOP:
+		case T_LEA: break;
+		case T_INTERP:
+		case T_END:
+		case T_JCC: return false;
+		default: return true;
+		}
+		if (c[i].fl_touch)
+			return false;
+	}
+	return true;
+}
+
+/* Two entries, for flags in the host's and for flags put aside: one code if nobody needs them. Has
+ * the vector registers brought in. */
+static void emit_head(struct tr *t, const struct tclass *c)
 {
 	struct emit *e = &t->e;
 	struct side *s;
+	t->t->code = t->t->code_saved = e->p;
+	if (t->live[0] && away_first(t, c)) {
+		flags_away(t, true);
+		t->t->code_saved = e->p;
+	} else if (t->live[0]) {
+		flags_restore(e);
+		t->t->code = e->p;
+	}
 	if (!t->vec)
 		return;
-	if (t->live[0])
-		flags_save(e);
 	e_gs_is_0(e, G(hot.simd));
 	s = side(t);
 	s->kind = SIDE_SIMD;
 	s->from = e_jcc_fwd(e, 4);
 	s->back = e->p;
-	if (t->live[0])
-		flags_restore(e);
 }
 
 static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 *raw)
 {
 	struct tinsn *ti = &t->t->ti[i];
 	bool live = t->live[i];
+	if (!live)
+		t->saved = false;
 	switch ((enum tkind)c->kind) {
 	case T_INTERP: emit_interp(t, ti); break;
 	case T_END:
 		e_mov_imm(&t->e, H_R10, (u64)ti);
-		e_jmp(&t->e, t->x->interp_end);
+		e_jmp(&t->e, t->saved ? t->x->interp_end_saved : t->x->interp_end);
 		return false;
 	case T_COPY: emit_copy(t, ti, c, raw + ti->in.off, live); break;
 	case T_NOP: break;
@@ -660,10 +703,10 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.t->count = b->retired;
 	prepare(&t, c);
 	t.e = (struct emit){.p = x->rw + x->used, .end = x->rw + x->size};
-	t.t->code = t.e.p;
-	emit_head(&t);
+	t.t->start = t.e.p;
+	emit_head(&t, c);
 	for (unsigned i = 0; i < b->retired && more; i++) {
-		t.t->ti[i].at = (u32)(t.e.p - t.t->code);
+		t.t->ti[i].at = (u32)(t.e.p - t.t->start);
 		more = emit_one(&t, i, &c[i], raw);
 	}
 	if (more)
