@@ -95,7 +95,8 @@ bool translated_one(struct cpu *c)
 		interp_one(c);
 		return false;
 	}
-	trans_run(v, t);
+	if (trans_run(v, t) == TX_PLAIN && (t = trans_plain(v, b)) != NULL)
+		trans_run(v, t);
 	return true;
 }
 

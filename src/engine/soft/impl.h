@@ -54,8 +54,8 @@ struct block {
 	u16 bytes;
 	bool trusted, untranslated;
 	u8 runs;
-	struct tblock *native;
-	u64 native_gen;
+	struct tblock *native, *plain; /* translated; without stack windows */
+	u64 native_gen, plain_gen;
 	struct insn insn[];
 };
 
@@ -96,6 +96,7 @@ struct vcpu {
 	struct trans_hot hot;
 	struct lockstep *lockstep; /* NULL: not compared with the interpreter */
 	bool failed;		   /* fail_text() says why */
+	bool plain;		   /* the next block goes without stack windows */
 	struct tlink *link; /* wants to be linked to the block that is entered next */
 	u64 native_gen, armed;
 	timer_t host_timer;

@@ -245,6 +245,8 @@ static void run_guest(struct vcpu *v)
 		}
 		if (v->trans) {
 			struct tblock *t = trans_block(v, b);
+			if (unlikely(v->plain))
+				t = trans_plain(v, b);
 			if (t) {
 				v->block = NULL;
 				if (!v->lockstep)

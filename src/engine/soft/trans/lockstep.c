@@ -385,6 +385,22 @@ static bool same(struct vcpu *v, const struct block *b, int how, char *text, siz
 
 /* --- a block --- */
 
+static void take_back(struct vcpu *v)
+{
+	world_on(&v->cpu);
+	memory_back(v->lockstep);
+	image_put(&v->lockstep->before, &v->cpu);
+	__atomic_fetch_and(&v->cpu.event, ~(EV_SHADOW | EV_TRAP | EV_STOP | EV_NMI),
+			   __ATOMIC_SEQ_CST);
+}
+
+static int leave_both(struct vcpu *v, void *const *jb, u32 ev)
+{
+	memcpy(v->cpu.jb, jb, sizeof(v->cpu.jb));
+	cpu_event(&v->cpu, ev);
+	return -1;
+}
+
 /* 1: compared and the same, 0: differs (text says how), -1: not compared, interpreted or not run;
  * what the guest does is done. */
 static int both(struct vcpu *v, struct block *b, struct tblock *t, char *text, size_t size)
@@ -406,6 +422,13 @@ static int both(struct vcpu *v, struct block *b, struct tblock *t, char *text, s
 		r = -1;
 	} else {
 		how = run_translated(v, t, &why);
+		if (!how && why == TX_PLAIN) { /* from the start, not from where it stopped */
+			take_back(v);
+			t = trans_plain(v, b);
+			if (!t)
+				return leave_both(v, jb, ev);
+			how = run_translated(v, t, &why);
+		}
 		if (!how && why == TX_EVENT)
 			r = -1;
 		else
@@ -418,14 +441,6 @@ static int both(struct vcpu *v, struct block *b, struct tblock *t, char *text, s
 	if (r == 1)
 		v->trans->compared++;
 	return r;
-}
-
-static void take_back(struct vcpu *v)
-{
-	world_on(&v->cpu);
-	memory_back(v->lockstep);
-	image_put(&v->lockstep->before, &v->cpu);
-	__atomic_fetch_and(&v->cpu.event, ~(EV_SHADOW | EV_TRAP | EV_STOP | EV_NMI), __ATOMIC_SEQ_CST);
 }
 
 /* The shortest part of the block that differs. */
@@ -442,7 +457,7 @@ static void narrow(struct vcpu *v, const struct block *b, struct tblock *t, char
 		memcpy(part, b, bytes);
 		part->count = part->retired = n;
 		part->bytes = b->insn[n].off;
-		part_t = translate(v, part, t->page, raw);
+		part_t = translate(v, part, t->page, raw, true);
 		if (part_t && !both(v, part, part_t, part_text, sizeof(part_text))) {
 			snprintf(text, size, "%s", part_text);
 			break;

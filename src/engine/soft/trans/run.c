@@ -113,6 +113,7 @@ void trans_reset(struct vcpu *v)
 	x->resets++;
 	v->native_gen++;
 	v->link = NULL;
+	v->plain = false;
 }
 
 /* --- pages --- */
@@ -223,23 +224,12 @@ const u8 *block_bytes(struct vcpu *v, const struct block *b)
 	return s->host + (b->gpa - s->gpa);
 }
 
-struct tblock *trans_block(struct vcpu *v, struct block *b)
+/* Translated and found by its page; NULL if it cannot be, or changed meanwhile. */
+static struct tblock *make(struct vcpu *v, struct block *b, bool plain)
 {
 	struct trans *x = v->trans;
-	struct tblock *t;
-	struct tpage *p;
-	if (likely(b->native && b->native_gen == v->native_gen && !v->cpu.seg_chk))
-		return b->native;
-	if (v->cpu.seg_chk || b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP ||
-	    !b->trusted)
-		return NULL;
-	if (++b->runs < v->engine->hot_runs)
-		return NULL;
-	if (x->ordered == ORDER || x->size - x->used < 65536 ||
-	    x->store_size - x->store_used < 65536 || x->desc_used + 8192 > BIT64(28))
-		trans_reset(v);
-	p = page_get(x, b);
-	t = p ? translate(v, b, p, block_bytes(v, b)) : NULL;
+	struct tpage *p = page_get(x, b);
+	struct tblock *t = p ? translate(v, b, p, block_bytes(v, b), plain) : NULL;
 	/* the bytes were read after the decoder's: the same only if nobody wrote since */
 	if (!t || __atomic_load_n(&b->page->ver, __ATOMIC_SEQ_CST) != b->ver) {
 		b->untranslated = !t;
@@ -247,8 +237,47 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 	}
 	t->sibling = p->blocks;
 	p->blocks = t;
-	desc_set(x, t, true);
 	x->order[x->ordered++] = t;
+	return t;
+}
+
+static void make_room(struct vcpu *v)
+{
+	const struct trans *x = v->trans;
+	if (x->ordered == ORDER || x->size - x->used < 65536 ||
+	    x->store_size - x->store_used < 65536 || x->desc_used + 8192 > BIT64(28))
+		trans_reset(v);
+}
+
+struct tblock *trans_plain(struct vcpu *v, struct block *b)
+{
+	v->plain = false;
+	if (b->plain && b->plain_gen == v->native_gen)
+		return b->plain;
+	if (v->cpu.seg_chk || !b->native || b->native_gen != v->native_gen || !b->trusted)
+		return NULL;
+	make_room(v);
+	b->plain = make(v, b, true);
+	b->plain_gen = v->native_gen;
+	return b->plain;
+}
+
+struct tblock *trans_block(struct vcpu *v, struct block *b)
+{
+	struct trans *x = v->trans;
+	struct tblock *t;
+	if (likely(b->native && b->native_gen == v->native_gen && !v->cpu.seg_chk))
+		return b->native;
+	if (v->cpu.seg_chk || b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP ||
+	    !b->trusted)
+		return NULL;
+	if (++b->runs < v->engine->hot_runs)
+		return NULL;
+	make_room(v);
+	t = make(v, b, false);
+	if (!t)
+		return NULL;
+	desc_set(x, t, true);
 	b->native = t;
 	b->native_gen = v->native_gen;
 	return t;
@@ -415,6 +444,18 @@ u64 trans_fault(struct vcpu *v, struct tinsn *ti)
 	ti->in.fn(c, &ti->in);
 	if (!(insn_forms[ti->in.form].attr & IA_END))
 		c->rip = ti->rip + ti->in.len;
+	return 0;
+}
+
+/* 0: no window for it: RIP is set, go on without. */
+u64 trans_stack(struct vcpu *v, struct tinsn *ti)
+{
+	struct cpu *c = &v->cpu;
+	unsigned base = ti->in.opcode == 0xc9 ? R_RBP : R_RSP; /* LEAVE */
+	if (table_stack(v, c->r[base] + (u64)(s64)ti->stack_lo, ti->stack_len))
+		return 1;
+	c->rip = ti->rip;
+	v->plain = true;
 	return 0;
 }
 

@@ -190,6 +190,28 @@ static void into_miss(struct emit *e)
 	leave(e);
 }
 
+/* r10 tinsn; the flags are in hot.status or nowhere. Comes back with a window, or leaves. */
+static void into_stack(struct emit *e)
+{
+	u8 *out;
+	save_regs(e);
+	simd_if_live(e, true, false);
+	e_gs_load(e, H_RDI, G(hot.self));
+	e_mov(e, H_RSI, H_R10);
+	add_rsp(e, -8);
+	call_c(e, (void *)trans_stack);
+	add_rsp(e, 8);
+	e8(e, 0x85); /* test eax, eax */
+	e8(e, 0xc0);
+	out = e_jcc_fwd(e, 4);
+	simd_if_live(e, false, false);
+	load_regs(e);
+	e8(e, 0xc3);
+	e_here(e, out);
+	e_mov_imm(e, H_RAX, TX_PLAIN);
+	leave(e);
+}
+
 /* The vector registers, x87 and MXCSR come to the host. Clobbers the flags. */
 static void into_simd(struct emit *e)
 {
@@ -280,5 +302,7 @@ void stubs_build(struct vcpu *v)
 	into_simd(&e);
 	x->miss = e.p;
 	into_miss(&e);
+	x->stack = e.p;
+	into_stack(&e);
 	x->stubs = x->used = (u32)(e.p - x->rw + 63) & ~63u;
 }

@@ -34,6 +34,20 @@ static void release(void *p, u64 bytes)
 		munmap(p, bytes);
 }
 
+/* Not canonical, and what is there at 0 distance from it neither. */
+#define NO_STACK BIT64(63)
+
+static void drop_stacks(struct vcpu *v)
+{
+	struct trans *x = v->trans;
+	v->hot.stack_page = NO_STACK;
+	v->hot.stack_add = 0;
+	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
+		x->stack_page[i] = NO_STACK;
+		x->stack_add[i] = 0;
+	}
+}
+
 int table_open(struct vcpu *v)
 {
 	struct trans *x = v->trans;
@@ -46,6 +60,7 @@ int table_open(struct vcpu *v)
 		ok &= (x->xt[i] = reserve(PAGES * 4)) != NULL;
 	ok &= (x->desc = reserve(DESC_BYTES)) != NULL;
 	x->desc_used = 4096;
+	drop_stacks(v);
 	return ok ? 0
 		  : FAIL(-ENOMEM, "no address space for the translator's tables (ulimit -v?); use "
 				  "translate=off");
@@ -119,6 +134,7 @@ static void drop_code(struct trans *x, unsigned ctx, bool global)
 void table_flush(struct vcpu *v, bool global)
 {
 	struct trans *x = v->trans;
+	drop_stacks(v);
 	for (unsigned g = 0; g <= (global ? 1u : 0u); g++) {
 		drop_log(x, &x->log[g]);
 		drop_code(x, 0, g);
@@ -130,6 +146,7 @@ void table_flush_page(struct vcpu *v, u64 page, u64 pages)
 {
 	struct trans *x = v->trans;
 	u64 n = page & (PAGES - 1);
+	drop_stacks(v);
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
 		memset(&x->rt[i][n], 0, pages * 8);
 		memset(&x->wt[i][n], 0, pages * 8);
@@ -141,6 +158,7 @@ void table_flush_page(struct vcpu *v, u64 page, u64 pages)
 void table_flush_writes(struct vcpu *v)
 {
 	struct trans *x = v->trans;
+	drop_stacks(v);
 	for (unsigned g = 0; g < 2; g++)
 		for (u32 i = 0; i < x->log[g].n; i++)
 			x->wt[x->log[g].e[i] >> 36 & 3][x->log[g].e[i] & (PAGES - 1)] = 0;
@@ -173,7 +191,25 @@ void table_mode(struct vcpu *v)
 		drop_code(x, ctx, true);
 		x->xt_mode[ctx] = c->mode;
 	}
+	if (x->view != view) {
+		x->stack_page[x->view] = v->hot.stack_page;
+		x->stack_add[x->view] = v->hot.stack_add;
+		v->hot.stack_page = x->stack_page[view];
+		v->hot.stack_add = x->stack_add[view];
+		x->view = view;
+	}
 	v->hot.xt = (u64)x->xt[ctx];
 	v->hot.rt = (u64)x->rt[view];
 	v->hot.wt = (u64)x->wt[view];
+}
+
+bool table_stack(struct vcpu *v, u64 la, unsigned len)
+{
+	const struct trans *x = v->trans;
+	u64 n = page_number(la), entry = x->wt[x->view][n];
+	if (!entry || x->rt[x->view][n] != entry || !canonical(la) || (la & 0xfff) + len > RAM_PAGE)
+		return false;
+	v->hot.stack_page = la & ~0xfffull;
+	v->hot.stack_add = entry - 1;
+	return true;
 }

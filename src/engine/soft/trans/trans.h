@@ -39,6 +39,9 @@ struct tinsn {
 	u8 size; /* of its memory accesses */
 	bool saved; /* when it faults in the host, the flags are in hot.status */
 	u32 at;	 /* its host code, from the block's start */
+	/* the first of a stack window: its bytes, from RSP (LEAVE: RBP) before it; len 0: it is not */
+	s16 stack_lo;
+	u16 stack_len;
 };
 
 /* A jump from one block to another in the same guest page. */
@@ -81,6 +84,7 @@ enum trans_exit {
 	TX_LINK,  /* rip is set; hot.link asks to be linked there */
 	TX_IBL,	  /* rip is set; no code was known for it */
 	TX_BODY,  /* an instruction's body set rip and flags */
+	TX_PLAIN, /* rip is set: go on there with a block that has no stack windows */
 };
 
 /* The part of the vCPU block that translated code touches, besides cpu.r and cpu.event. */
@@ -90,6 +94,7 @@ struct trans_hot {
 	u64 xt;	       /* code table of the current mode */
 	u64 desc;      /* descriptors: two u32 offsets into the code cache, for its two entries */
 	u64 code, code_saved; /* what they are offsets from */
+	u64 stack_page, stack_add; /* guest page of the stack window, host minus guest */
 	u64 host_rsp;
 	u64 self;
 	u64 link;
@@ -119,6 +124,8 @@ struct trans {
 	u32 store_used, store_size;
 	struct tpage *hash[TRANS_HASH], *frame[TRANS_HASH];
 	u64 *rt[TRANS_VIEWS], *wt[TRANS_VIEWS];
+	unsigned view; /* the current one; of the others these are the stack windows */
+	u64 stack_page[TRANS_VIEWS], stack_add[TRANS_VIEWS];
 	u32 *xt[2];
 	u32 xt_mode[2];
 	u32 *desc;
@@ -126,7 +133,7 @@ struct trans {
 	struct tlog log[2], xlog[2][2];
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
-	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
+	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault, *stack;
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
@@ -144,6 +151,8 @@ void trans_close(struct vcpu *v);
 const u8 *block_bytes(struct vcpu *v, const struct block *b);
 /* Translated code for b, or NULL where there is none. */
 struct tblock *trans_block(struct vcpu *v, struct block *b);
+/* The same without stack windows; NULL: not now. */
+struct tblock *trans_plain(struct vcpu *v, struct block *b);
 /* Runs it until it comes back; c->rip says where the guest is. May long-jump (exceptions). */
 enum trans_exit trans_run(struct vcpu *v, struct tblock *t);
 /* Everything translated is gone. */
@@ -160,6 +169,7 @@ u64 trans_interp(struct vcpu *v, struct tinsn *ti);
 u64 trans_interp_end(struct vcpu *v, struct tinsn *ti);
 u64 trans_miss(struct vcpu *v, u64 ti, u64 va);
 u64 trans_fault(struct vcpu *v, struct tinsn *ti);
+u64 trans_stack(struct vcpu *v, struct tinsn *ti);
 void trans_fpu(struct vcpu *v);
 /* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
 bool trans_fixup(u64 *rip, u64 *r10);
@@ -182,7 +192,9 @@ void lockstep_fill(struct vcpu *v, bool on);
 void lockstep_store(struct vcpu *v, u8 *host, unsigned size);
 
 /* translate.c */
-struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw);
+/* plain: without stack windows */
+struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
+			 bool plain);
 /* stubs.c */
 void stubs_build(struct vcpu *v);
 
@@ -196,6 +208,9 @@ void table_flush_writes(struct vcpu *v);
 /* rip is mapped, and its page's code described at `desc`. */
 void table_code(struct vcpu *v, u64 rip, u32 desc);
 void table_mode(struct vcpu *v);
+/* Makes the page of la the stack window's if it may be read and written; len bytes from la must lie
+ * in it. */
+bool table_stack(struct vcpu *v, u64 la, unsigned len);
 
 /* classify.c */
 enum tkind {

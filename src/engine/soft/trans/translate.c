@@ -25,7 +25,7 @@ struct ea {
 
 /* Code that stands behind the block: misses, crossings, exits. */
 struct side {
-	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD } kind;
+	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD, SIDE_STACK } kind;
 	u8 *from; /* rel32 of the jump that leads here */
 	u8 *back; /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
 	u8 *done; /* SIDE_MISS: behind the instruction */
@@ -46,6 +46,8 @@ struct tr {
 	struct side side[SIDE_MAX];
 	unsigned sides;
 	u8 live[BLOCK_INSNS + 2]; /* flags needed before instruction i */
+	bool window[BLOCK_INSNS + 2]; /* its stack access is in a window, see stack_windows() */
+	unsigned i;		      /* the instruction that is emitted */
 	unsigned links;
 	bool failed, vec;
 	bool saved; /* the guest's flags are in hot.status, the host's are anything */
@@ -200,6 +202,183 @@ static void done_here(struct tr *t, unsigned s)
 	t->side[s].done = t->e.p;
 }
 
+/* --- the stack: a window --- */
+
+/*
+ * A run of instructions that move RSP by known amounts touches bytes whose distance from RSP is
+ * known. One guard before the first of them proves that all lie in the page hot.stack_page, which
+ * is mapped for reading and writing: then the accesses need no lookups, and cannot fault. Where it
+ * does not hold, trans_stack() looks for such a page; where there is none, the block is run as it is
+ * translated without windows (TX_PLAIN).
+ */
+#define WINDOW_MOST 2048
+
+static bool in_window(const struct tr *t)
+{
+	return t->window[t->i];
+}
+
+static bool writes_rsp(const struct insn *in)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	for (unsigned i = 0; i < f->operands; i++) {
+		if (!(f->op[i].access & OPA_W))
+			continue;
+		switch ((enum insn_opk)f->op[i].kind) {
+		case OP_G:
+			if (in->reg == R_RSP || f->op[i].width == 1) /* AH has RSP's number */
+				return true;
+			break;
+		case OP_E:
+		case OP_R:
+		case OP_Z:
+			if (!(in->pfx & PFX_MEM) && (in->rm == R_RSP || f->op[i].width == 1))
+				return true;
+			break;
+		case OP_VREG:
+			if (in->vvvv == R_RSP)
+				return true;
+			break;
+		default: break;
+		}
+	}
+	return false;
+}
+
+/* What an instruction does to the stack: bytes [lo, hi) from RSP before it (none: lo == hi), and by
+ * how much it moves RSP. */
+struct stack_use {
+	s32 lo, hi, move;
+	bool known; /* of it and so of what follows */
+};
+
+static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
+{
+	struct stack_use u = {.known = true};
+	bool rsp = in->pfx & PFX_MEM && in->base == R_RSP * 8 && in->index / 8u == 16 &&
+		   in->asz == 8 && in->seg != S_FS && in->seg != S_GS && in->disp > -WINDOW_MOST &&
+		   in->disp < WINDOW_MOST;
+	switch ((enum tkind)c->kind) {
+	case T_PUSH_R:
+	case T_PUSH_I:
+	case T_CALL:
+	case T_CALL_E:
+		u.lo = u.move = -8;
+		return u;
+	case T_POP_R:
+	case T_RET:
+		u.hi = u.move = 8;
+		return u;
+	case T_COPY:
+		if (rsp) {
+			u.lo = (s32)in->disp;
+			u.hi = u.lo + c->size;
+		}
+		if (!writes_rsp(in))
+			return u;
+		/* ADD, SUB RSP, imm */
+		if ((in->opcode == 0x81 || in->opcode == 0x83) &&
+		    insn_forms[in->form].map == 0 && in->osz == 8 && !(in->pfx & PFX_MEM) &&
+		    in->rm == R_RSP && (in->modrm & 0x38) % 0x28 == 0 &&
+		    (s64)in->imm > -WINDOW_MOST && (s64)in->imm < WINDOW_MOST) {
+			u.move = in->modrm & 0x38 ? -(s32)in->imm : (s32)in->imm;
+			return u;
+		}
+		break;
+	case T_LEA:
+		if (in->reg != R_RSP)
+			return u;
+		if (rsp && in->osz == 8) {
+			u.move = (s32)in->disp;
+			return u;
+		}
+		break;
+	case T_NOP:
+	case T_JCC:
+	case T_JRCXZ:
+	case T_JMP:
+	case T_JMP_E: return u;
+	case T_LEAVE:
+	case T_INTERP:
+	case T_END: break;
+	}
+	u.lo = u.hi = 0;
+	u.known = false;
+	return u;
+}
+
+/* Marks the windows of the block; the first instruction of each gets its extent. */
+static void stack_windows(struct tr *t, const struct tclass *c)
+{
+	unsigned i = 0, n = t->b->retired;
+	while (i < n) {
+		struct tinsn *ti = &t->t->ti[i];
+		struct stack_use u = stack_use(&t->b->insn[i], &c[i]);
+		s32 lo, hi, rsp;
+		unsigned k;
+		if (c[i].kind == T_LEAVE)
+			u = (struct stack_use){0, 8, 8, true}; /* from RBP */
+		if (u.lo == u.hi) {
+			i++;
+			continue;
+		}
+		lo = u.lo;
+		hi = u.hi;
+		rsp = u.move;
+		t->window[i] = true;
+		for (k = i + 1; k < n && u.known; k++) {
+			s32 to, from;
+			u = stack_use(&t->b->insn[k], &c[k]);
+			from = u.lo + rsp < lo && u.lo != u.hi ? u.lo + rsp : lo;
+			to = u.hi + rsp > hi && u.lo != u.hi ? u.hi + rsp : hi;
+			if (!u.known || to - from > WINDOW_MOST)
+				break;
+			t->window[k] = u.lo != u.hi;
+			lo = from;
+			hi = to;
+			rsp += u.move;
+		}
+		ti->stack_lo = (s16)lo;
+		ti->stack_len = (u16)(hi - lo);
+		i = k;
+	}
+}
+
+/* Before the first instruction of a window. */
+static void emit_guard(struct tr *t, struct tinsn *ti, bool leave, bool live)
+{
+	struct emit *e = &t->e;
+	struct side *s;
+	flags_away(t, live);
+	e_lea(e, H_R10, leave ? H_RBP : H_R9, NOREG, 0, ti->stack_lo, 8);
+	e_gs(e, true, 0x2b, H_R10, G(hot.stack_page)); /* sub */
+	e8(e, 0x49);				       /* cmp r10, imm32 */
+	e8(e, 0x81);
+	e8(e, 0xfa);
+	e32(e, RAM_PAGE - ti->stack_len);
+	s = side(t);
+	s->kind = SIDE_STACK;
+	s->from = e_jcc_fwd(e, 7);
+	s->back = e->p;
+	s->ti = ti;
+}
+
+/* mov [r9 + stack_add + disp], from;  mov to, [base + stack_add + disp] */
+static void window_store(struct tr *t, unsigned from, s32 disp)
+{
+	struct emit *e = &t->e;
+	e_gs_load(e, H_R11, G(hot.stack_add));
+	e_rex(e, true, from, H_R11, H_R9);
+	e8(e, 0x89);
+	e_mem(e, from, H_R9, H_R11, 0, disp);
+}
+
+static void window_load(struct tr *t, unsigned to, unsigned base, s32 disp)
+{
+	e_gs_load(&t->e, H_R11, G(hot.stack_add));
+	e_load(&t->e, to, base, H_R11, 0, disp);
+}
+
 /* --- kinds --- */
 
 static void emit_interp(struct tr *t, struct tinsn *ti)
@@ -280,13 +459,17 @@ static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, co
 		emit_interp(t, ti);
 		return;
 	}
-	if (mem) {
+	if (mem && !in_window(t)) {
 		flags_away(t, live);
 		emit_ea(t, in, &ea);
 		miss = emit_lookup(t, ti, &ea, c->size, c->write);
 	}
 	if (c->fl_touch)
 		flags_back(t);
+	if (mem && in_window(t)) {
+		e_gs_load(e, H_R11, G(hot.stack_add));
+		e_lea(e, H_R10, H_R9, H_R11, 0, (s32)in->disp, 8);
+	}
 	ti->saved = t->saved;
 	for (unsigned i = 0; i < u.n; i++)
 		e_gs_load(e, u.host[i], G_REG(u.guest[i]));
@@ -295,7 +478,7 @@ static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, co
 	for (unsigned i = 0; i < u.n; i++)
 		if (u.written[i])
 			e_gs_store(e, u.host[i], G_REG(u.guest[i]));
-	if (mem)
+	if (mem && !in_window(t))
 		done_here(t, miss);
 }
 
@@ -353,6 +536,16 @@ static void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
+	if (in_window(t)) {
+		unsigned from = imm || home[ti->in.rm] == NOREG ? H_R10 : home[ti->in.rm];
+		if (imm)
+			e_mov_imm(e, H_R10, ti->in.imm);
+		else if (from == H_R10)
+			e_gs_load(e, H_R10, G_REG(ti->in.rm));
+		window_store(t, from, -8);
+		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		return;
+	}
 	flags_away(t, live);
 	miss = emit_lookup_at(t, ti, H_R9, -8, true);
 	ti->saved = t->saved;
@@ -369,6 +562,14 @@ static void emit_pop(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
+	if (in_window(t)) {
+		unsigned to = home[ti->in.rm] == NOREG ? H_R10 : home[ti->in.rm];
+		window_load(t, to, H_R9, 0);
+		if (to == H_R10)
+			e_gs_store(e, H_R10, G_REG(ti->in.rm));
+		e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+		return;
+	}
 	flags_away(t, live);
 	miss = emit_lookup_at(t, ti, H_R9, 0, false);
 	ti->saved = t->saved;
@@ -382,6 +583,12 @@ static void emit_leave(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
+	if (in_window(t)) {
+		e_mov(e, H_R9, H_RBP);
+		window_load(t, H_RBP, H_R9, 0);
+		e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+		return;
+	}
 	flags_away(t, live);
 	miss = emit_lookup_at(t, ti, H_RBP, 0, false);
 	ti->saved = t->saved;
@@ -455,6 +662,14 @@ static void emit_call(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
+	if (in_window(t)) {
+		poll_if_back(t, ti);
+		e_mov_imm(e, H_R10, ti->rip + ti->in.len);
+		window_store(t, H_R10, -8);
+		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		emit_jump(t, ti->in.imm);
+		return;
+	}
 	flags_away(t, live); /* one state for both that may fault */
 	poll_if_back(t, ti);
 	miss = emit_lookup_at(t, ti, H_R9, -8, true);
@@ -471,6 +686,14 @@ static void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 	struct emit *e = &t->e;
 	unsigned miss;
 	s32 more = ti->in.opcode == 0xc2 ? (s32)(u16)ti->in.imm : 0;
+	if (in_window(t)) {
+		window_load(t, H_R10, H_R9, 0);
+		ti->saved = t->saved;
+		e_new_rip(e);
+		e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
+		to_ibl(t);
+		return;
+	}
 	flags_away(t, live);
 	miss = emit_lookup_at(t, ti, H_R9, 0, false);
 	ti->saved = t->saved;
@@ -511,10 +734,18 @@ static void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
-	flags_away(t, live);
+	flags_away(t, live && (ti->in.pfx & PFX_MEM || !in_window(t)));
 	emit_target(t, ti);
 	ti->saved = t->saved;
 	e_new_rip(e);
+	if (in_window(t)) {
+		e_mov_imm(e, H_R10, ti->rip + ti->in.len);
+		window_store(t, H_R10, -8);
+		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		e_gs_load(e, H_R10, G(cpu.rip));
+		to_ibl(t);
+		return;
+	}
 	miss = emit_lookup_at(t, ti, H_R9, -8, true);
 	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
 	store_r11(e);
@@ -565,6 +796,11 @@ static void emit_sides(struct tr *t)
 		case SIDE_MISS: emit_miss(t, s); break;
 		case SIDE_SIMD:
 			e_call(e, t->x->simd);
+			e_jmp(e, s->back);
+			break;
+		case SIDE_STACK:
+			e_mov_imm(e, H_R10, (u64)s->ti);
+			e_call(e, t->x->stack);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_EXIT:
@@ -643,6 +879,9 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	bool live = t->live[i];
 	if (!live)
 		t->saved = false;
+	t->i = i;
+	if (ti->stack_len)
+		emit_guard(t, ti, c->kind == T_LEAVE, live);
 	switch ((enum tkind)c->kind) {
 	case T_INTERP: emit_interp(t, ti); break;
 	case T_END:
@@ -681,13 +920,16 @@ static void prepare(struct tr *t, struct tclass *c)
 		ti->in = *in;
 		ti->rip = t->b->rip + in->off;
 		ti->size = c[i].kind == T_COPY ? c[i].size : 8;
+		ti->stack_len = 0;
+		ti->saved = t->window[i] = false;
 		t->vec |= c[i].vec;
 		live = (u8)((live & ~c[i].fl_kill) | c[i].fl_read);
 		t->live[i] = live;
 	}
 }
 
-struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw)
+struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
+			 bool plain)
 {
 	struct trans *x = v->trans;
 	struct tclass c[BLOCK_INSNS + 2];
@@ -702,6 +944,8 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.t->page = page;
 	t.t->count = b->retired;
 	prepare(&t, c);
+	if (!plain)
+		stack_windows(&t, c);
 	t.e = (struct emit){.p = x->rw + x->used, .end = x->rw + x->size};
 	t.t->start = t.e.p;
 	emit_head(&t, c);
