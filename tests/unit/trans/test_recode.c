@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "engine/soft/trans/emit.h"
 #include "engine/soft/trans/recode.h"
 #include "lib/bits.h"
 
@@ -68,6 +69,9 @@ static void choose(struct recode *r)
 		r->host[j] = t;
 	}
 	r->base = (u8)(rnd() & 15);
+	r->index = (u8)(rnd() & 1 ? 16 : rnd() & 15);
+	if (r->index == H_RSP) /* no index has its number */
+		r->index = 16;
 	r->disp = (s32)(rnd() & 3 ? (s8)rnd() : (s32)rnd());
 	if (!(rnd() & 7))
 		r->disp = 0;
@@ -91,7 +95,7 @@ static void compare(const struct insn *a, const struct insn *b, const struct rec
 		assert_true(a->imm == b->imm);
 	if (a->pfx & PFX_MEM) {
 		assert_int_equal(b->base, REG_OFF(r->base));
-		assert_int_equal(b->index, REG_OFF_ZERO);
+		assert_int_equal(b->index, r->index < 16 ? REG_OFF(r->index) : REG_OFF_ZERO);
 		assert_true(b->disp == r->disp);
 		assert_int_equal(b->segpfx, 0xff);
 	}

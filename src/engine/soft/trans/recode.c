@@ -68,16 +68,18 @@ static bool high_byte(u8 off)
 	return off & 1;
 }
 
-static u8 *put_modrm_mem(u8 *p, unsigned reg, unsigned base, s32 disp)
+static u8 *put_modrm_mem(u8 *p, unsigned reg, const struct recode *r)
 {
-	unsigned mod = !disp && (base & 7) != 5 ? 0 : disp == (s8)disp ? 1 : 2;
-	*p++ = (u8)(mod << 6 | (reg & 7) << 3 | (base & 7));
-	if ((base & 7) == 4)
-		*p++ = 0x24; /* SIB: no index */
+	unsigned base = r->base & 7, index = r->index < 16 ? r->index & 7 : 4;
+	unsigned mod = !r->disp && base != 5 ? 0 : r->disp == (s8)r->disp ? 1 : 2;
+	bool sib = base == 4 || r->index < 16;
+	*p++ = (u8)(mod << 6 | (reg & 7) << 3 | (sib ? 4 : base));
+	if (sib)
+		*p++ = (u8)(index << 3 | base);
 	if (mod == 1)
-		*p++ = (u8)disp;
+		*p++ = (u8)r->disp;
 	if (mod == 2) {
-		st32(p, (u32)disp);
+		st32(p, (u32)r->disp);
 		p += 4;
 	}
 	return p;
@@ -108,10 +110,12 @@ unsigned recode(u8 *out, const struct insn *in, const u8 *raw, const struct reco
 	if (x.vvvv)
 		vvvv = r->host[in->vvvv];
 	bits = (in->pfx & PFX_W ? 8u : 0) | (!plus && reg & 8 ? 4u : 0) | (rm & 8 ? 1u : 0);
+	if (mem && r->index < 16 && r->index & 8)
+		bits |= 2;
 	if (in->pfx & PFX_VEX) {
 		u8 last = vex_last(raw);
 		*p++ = 0xc4;
-		*p++ = (u8)((~bits & 4) << 5 | 0x40 | (~bits & 1) << 5 | (f->map - 3u));
+		*p++ = (u8)((~bits & 7) << 5 | (f->map - 3u)); /* R, X, B inverted */
 		*p++ = (u8)((last & 0x87) | (~vvvv & 15) << 3);
 	} else {
 		if (x.reg_byte && !high_byte(in->greg) && reg >= 4)
@@ -137,7 +141,7 @@ unsigned recode(u8 *out, const struct insn *in, const u8 *raw, const struct reco
 	}
 	*p++ = plus ? (u8)((in->opcode & ~7u) | (rm & 7)) : in->opcode;
 	if (mem)
-		p = put_modrm_mem(p, reg, r->base, r->disp);
+		p = put_modrm_mem(p, reg, r);
 	else if (f->attr & IA_MODRM)
 		*p++ = (u8)(0xc0 | (reg & 7) << 3 | (rm & 7));
 	for (unsigned i = 0; i < n; i++)

@@ -17,7 +17,8 @@
 
 struct recode {
 	u8 host[16]; /* host register for each guest general register */
-	u8 base;     /* host register of the memory operand's address */
+	u8 base;     /* the memory operand: host registers of base and index (16: none) */
+	u8 index;
 	s32 disp;
 };
 

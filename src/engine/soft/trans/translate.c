@@ -18,9 +18,15 @@
 
 /* The address of a memory operand, so that it can be had again. */
 struct ea {
-	bool simple; /* base + disp; otherwise it was put in hot.ea */
-	unsigned base;
-	s32 disp;
+	enum {
+		EA_SIMPLE, /* base + disp */
+		EA_AGAIN,  /* base + index << scale + disp + segment, at most one of them in a slot */
+		EA_STORED, /* in hot.ea */
+	} kind;
+	unsigned base, index; /* EA_SIMPLE: the host's register; EA_AGAIN: the guest's, 16: none */
+	unsigned scale, size;
+	u32 segment; /* its base's place in the vCPU block, 0: none */
+	s64 disp;
 };
 
 /* Code that stands behind the block: misses, crossings, exits. */
@@ -110,46 +116,65 @@ static unsigned in_host(struct emit *e, unsigned n, unsigned scratch)
 	return scratch;
 }
 
-/* r10 = the operand's linear address. Uses r11. */
+/* r10 = the operand's linear address; leaves r11. Clobbers the flags. */
+static void emit_ea_again(struct emit *e, const struct ea *ea)
+{
+	unsigned base, index;
+	switch (ea->kind) {
+	case EA_SIMPLE: e_lea(e, H_R10, ea->base, NOREG, 0, (s32)ea->disp, 8); break;
+	case EA_AGAIN:
+		base = in_host(e, ea->base, H_R10);
+		index = in_host(e, ea->index, H_R10);
+		if (base == NOREG && index == NOREG)
+			e_mov_imm(e, H_R10, ea->size == 8 ? (u64)ea->disp : (u32)ea->disp);
+		else
+			e_lea(e, H_R10, base, index, ea->scale, (s32)ea->disp, ea->size);
+		if (ea->segment)
+			e_gs(e, true, 0x03, H_R10, ea->segment); /* add */
+		break;
+	case EA_STORED: e_gs_load(e, H_R10, G(hot.ea)); break;
+	}
+}
+
+static bool in_slot(unsigned guest)
+{
+	return guest < 16 && home[guest] == NOREG;
+}
+
+/* The same, and `ea` tells how to have it again. Clobbers r11, too. */
 static void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
 {
 	struct emit *e = &t->e;
 	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
-	bool seg = in->seg == S_FS || in->seg == S_GS;
-	ea->simple = false;
-	if (b < 16 && x == 16 && home[b] != NOREG && in->asz == 8 && !seg &&
-	    in->disp > -0x7fffffff) {
-		ea->simple = true;
+	*ea = (struct ea){.kind = EA_AGAIN,
+			  .base = b,
+			  .index = x,
+			  .scale = in->scale,
+			  .size = in->asz,
+			  .disp = in->disp};
+	if (in->seg == S_FS || in->seg == S_GS)
+		ea->segment = (u32)(G(cpu.seg_base) + in->seg * 8u);
+	if ((b < 16 || x < 16) && (in->disp != (s32)in->disp || in->disp < -0x7fffffff))
+		t->failed = true;
+	if (b < 16 && x == 16 && home[b] != NOREG && in->asz == 8 && !ea->segment) {
+		ea->kind = EA_SIMPLE;
 		ea->base = home[b];
-		ea->disp = (s32)in->disp;
-		e_lea(e, H_R10, ea->base, NOREG, 0, ea->disp, 8);
+	}
+	if (!in_slot(b) || !in_slot(x)) {
+		emit_ea_again(e, ea);
 		return;
 	}
 	hb = in_host(e, b, H_R10);
 	hx = in_host(e, x, H_R11);
-	if (hb == NOREG && hx == NOREG)
-		e_mov_imm(e, H_R10, in->asz == 8 ? (u64)in->disp : (u32)in->disp);
-	else if (in->disp != (s32)in->disp)
-		t->failed = true;
-	else
-		e_lea(e, H_R10, hb, hx, in->scale, (s32)in->disp, in->asz);
-	if (seg) {
-		e_gs_load(e, H_R11, (u32)(G(cpu.seg_base) + in->seg * 8u));
-		e_lea(e, H_R10, H_R10, H_R11, 0, 0, 8);
-	}
+	e_lea(e, H_R10, hb, hx, in->scale, (s32)in->disp, in->asz);
+	if (ea->segment)
+		e_gs(e, true, 0x03, H_R10, ea->segment);
+	ea->kind = EA_STORED;
 	e_gs_store(e, H_R10, G(hot.ea));
 }
 
-static void emit_ea_again(struct emit *e, const struct ea *ea)
-{
-	if (ea->simple)
-		e_lea(e, H_R10, ea->base, NOREG, 0, ea->disp, 8);
-	else
-		e_gs_load(e, H_R10, G(hot.ea));
-}
-
-/* r10 (an address `ea` describes) -> r10 = host address of it. Returns the miss side, whose `done`
- * the caller sets. */
+/* r10 (an address `ea` describes) -> r11 = its table entry. Returns the miss side, whose `done` the
+ * caller sets. */
 static unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size,
 			    bool write)
 {
@@ -180,21 +205,30 @@ static unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea,
 	s->ea = *ea;
 	s->ti = ti;
 	s->write = write;
-	if (ea->simple) {
-		e_lea(e, H_R10, ea->base, H_R11, 0, ea->disp - 1, 8);
-	} else {
-		e_gs_load(e, H_R10, G(hot.ea));
-		e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
-	}
 	return t->sides - 1;
 }
 
-/* The same for [host register + disp] of 8 bytes: the stack. */
+/* After the lookup: r10 = host address. */
+static void emit_host(struct tr *t, const struct ea *ea)
+{
+	struct emit *e = &t->e;
+	if (ea->kind == EA_SIMPLE) {
+		e_lea(e, H_R10, ea->base, H_R11, 0, (s32)ea->disp - 1, 8);
+	} else {
+		emit_ea_again(e, ea);
+		e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
+	}
+}
+
+/* Both for [host register + disp] of 8 bytes: the stack. */
 static unsigned emit_lookup_at(struct tr *t, struct tinsn *ti, unsigned base, s32 disp, bool write)
 {
-	struct ea ea = {.simple = true, .base = base, .disp = disp};
+	struct ea ea = {.kind = EA_SIMPLE, .base = base, .disp = disp};
+	unsigned miss;
 	e_lea(&t->e, H_R10, base, NOREG, 0, disp, 8);
-	return emit_lookup(t, ti, &ea, 8, write);
+	miss = emit_lookup(t, ti, &ea, 8, write);
+	emit_host(t, &ea);
+	return miss;
 }
 
 static void done_here(struct tr *t, unsigned s)
@@ -454,8 +488,9 @@ static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, co
 	u8 code[RECODE_MAX];
 	struct ea ea;
 	u.rc.base = H_R10;
+	u.rc.index = NOREG;
 	u.rc.disp = 0;
-	if (!use_all(&u, in) || (n = recode(code, in, raw, &u.rc)) == 0) {
+	if (!use_all(&u, in) || recode(code, in, raw, &u.rc) == 0) {
 		emit_interp(t, ti);
 		return;
 	}
@@ -463,13 +498,36 @@ static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, co
 		flags_away(t, live);
 		emit_ea(t, in, &ea);
 		miss = emit_lookup(t, ti, &ea, c->size, c->write);
+		if (u.n || (c->fl_touch && t->saved)) { /* r11 is wanted for something else */
+			emit_host(t, &ea);
+		} else {
+			u.rc.index = H_R11;
+			u.rc.disp = -1;
+			if (ea.kind == EA_SIMPLE) {
+				u.rc.base = (u8)ea.base;
+				u.rc.disp = (s32)ea.disp - 1;
+			} else {
+				emit_ea_again(e, &ea);
+			}
+		}
 	}
 	if (c->fl_touch)
 		flags_back(t);
 	if (mem && in_window(t)) {
 		e_gs_load(e, H_R11, G(hot.stack_add));
-		e_lea(e, H_R10, H_R9, H_R11, 0, (s32)in->disp, 8);
+		u.rc.base = H_R9;
+		u.rc.index = H_R11;
+		u.rc.disp = (s32)in->disp;
+		if (u.n) {
+			e_lea(e, H_R10, H_R9, H_R11, 0, (s32)in->disp, 8);
+			u.rc.base = H_R10;
+			u.rc.index = NOREG;
+			u.rc.disp = 0;
+		}
 	}
+	n = recode(code, in, raw, &u.rc);
+	if (!n)
+		t->failed = true; /* it was possible above, and neither base needs less */
 	ti->saved = t->saved;
 	for (unsigned i = 0; i < u.n; i++)
 		e_gs_load(e, u.host[i], G_REG(u.guest[i]));
@@ -716,6 +774,7 @@ static int emit_target(struct tr *t, struct tinsn *ti)
 	}
 	emit_ea(t, in, &ea);
 	miss = emit_lookup(t, ti, &ea, 8, false);
+	emit_host(t, &ea);
 	e_load(&t->e, H_R10, H_R10, NOREG, 0, 0);
 	t->side[miss].done = NULL;
 	return (int)miss;
