@@ -104,6 +104,24 @@ static enum tkind kind_0f(const struct insn *in)
 	}
 }
 
+/* What the kernel does all the time. */
+static enum tkind kind_system(const struct insn *in, u32 mode)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	bool cpl0 = !(mode & MODE_CPL);
+	if (f->map == 1)
+		return cpl0 && in->opcode == 0x01 && in->modrm == 0xf8 ? T_SWAPGS : T_INTERP;
+	if (f->map)
+		return T_INTERP;
+	switch (in->opcode) {
+	case 0x9c: return in->osz == 8 ? T_PUSHF : T_INTERP;
+	case 0x9d: return in->osz == 8 && cpl0 ? T_POPF : T_INTERP;
+	case 0xfa: return cpl0 ? T_CLI : T_INTERP;
+	case 0xfb: return cpl0 ? T_STI : T_INTERP;
+	default: return T_INTERP;
+	}
+}
+
 static enum tkind kind(const struct insn *in)
 {
 	switch (insn_forms[in->form].map) {
@@ -178,6 +196,13 @@ struct tclass classify(const struct insn *in, u32 mode)
 	t.vec = mode & MODE_64 && vector_copy(in);
 	if (!(mode & MODE_64) || mode & MODE_STEP || (f->state != IST_INT && !t.vec)) {
 		t.kind = end ? T_END : T_INTERP;
+		return t;
+	}
+	t.kind = (u8)kind_system(in, mode);
+	if (t.kind != T_INTERP) {
+		t.fl_read = f->fl_read;
+		t.fl_kill = f->fl_write;
+		t.fl_touch = t.fl_read || t.fl_kill;
 		return t;
 	}
 	t.kind = (u8)(t.vec ? T_COPY : kind(in));

@@ -71,8 +71,8 @@ bool lockstep_alone(const struct insn *in)
 	unsigned reg = in->modrm >> 3 & 7;
 	if (f->attr & IA_STRING)
 		return true;
-	if (f->map == 0) /* IN, OUT, HLT */
-		return (in->opcode & 0xf4) == 0xe4 || in->opcode == 0xf4;
+	if (f->map == 0) /* IN, OUT, HLT; STI, whose shadow translated code has no need of */
+		return (in->opcode & 0xf4) == 0xe4 || in->opcode == 0xf4 || in->opcode == 0xfb;
 	if (f->map == 1)
 		switch (in->opcode) {
 		case 0x01: return in->modrm != 0xca && in->modrm != 0xcb; /* CLAC, STAC */

@@ -396,13 +396,19 @@ u64 trans_interp(struct vcpu *v, struct tinsn *ti)
 	return after_body(v, ti);
 }
 
+/* 1: go on with what is known of RIP. */
 u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
 	at(c, ti);
 	ti->in.fn(c, &ti->in);
-	return 0;
+	if (v->lockstep || __atomic_load_n(&c->event, __ATOMIC_RELAXED) || c->seg_chk ||
+	    (c->mode & (MODE_STEP | MODE_64)) != MODE_64 || code_changed(v) || !canonical(c->rip))
+		return 0;
+	table_mode(v);
+	v->hot.status = (u32)image_of(c);
+	return 1;
 }
 
 u64 trans_miss(struct vcpu *v, u64 insn, u64 va)

@@ -145,8 +145,10 @@ static void into_body(struct emit *e)
 	leave(e);
 }
 
-static void into_last_body(struct emit *e, void *fn, bool saved)
+/* Goes on by an indirect branch if fn says so. */
+static void into_last_body(struct trans *x, struct emit *e, void *fn, bool saved)
 {
+	u8 *out;
 	save_regs(e);
 	if (!saved)
 		save_flags(e);
@@ -154,6 +156,13 @@ static void into_last_body(struct emit *e, void *fn, bool saved)
 	e_gs_load(e, H_RDI, G(hot.self));
 	e_mov(e, H_RSI, H_R10);
 	call_c(e, fn);
+	e8(e, 0x85); /* test eax, eax */
+	e8(e, 0xc0);
+	out = e_jcc_fwd(e, 4);
+	load_regs(e);
+	e_gs_load(e, H_R10, G(cpu.rip));
+	e_jmp(e, x->ibl_saved);
+	e_here(e, out);
 	e_mov_imm(e, H_RAX, TX_BODY);
 	leave(e);
 }
@@ -291,13 +300,13 @@ void stubs_build(struct vcpu *v)
 	x->ibl_saved_end = x->interp = e.p;
 	into_body(&e);
 	x->interp_end = e.p;
-	into_last_body(&e, (void *)trans_interp_end, false);
+	into_last_body(x, &e, (void *)trans_interp_end, false);
 	x->interp_end_saved = e.p;
-	into_last_body(&e, (void *)trans_interp_end, true);
+	into_last_body(x, &e, (void *)trans_interp_end, true);
 	x->fault = e.p;
-	into_last_body(&e, (void *)trans_fault, false);
+	into_last_body(x, &e, (void *)trans_fault, false);
 	x->fault_saved = e.p;
-	into_last_body(&e, (void *)trans_fault, true);
+	into_last_body(x, &e, (void *)trans_fault, true);
 	x->simd = e.p;
 	into_simd(&e);
 	x->miss = e.p;

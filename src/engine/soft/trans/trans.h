@@ -230,6 +230,12 @@ enum tkind {
 	T_RET,
 	T_JMP_E,
 	T_CALL_E,
+	T_PUSHF,
+	/* at CPL 0 */
+	T_POPF,
+	T_CLI,
+	T_STI,
+	T_SWAPGS,
 };
 struct tclass {
 	u8 kind;

@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "cpu/flags.h"
 #include "cpu/insn_forms.h"
 #include "engine/soft/trans/layout.h"
 #include "engine/soft/trans/recode.h"
@@ -31,7 +32,7 @@ struct ea {
 
 /* Code that stands behind the block: misses, crossings, exits. */
 struct side {
-	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD, SIDE_STACK } kind;
+	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD, SIDE_STACK, SIDE_BODY } kind;
 	u8 *from; /* rel32 of the jump that leads here */
 	u8 *back; /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
 	u8 *done; /* SIDE_MISS: behind the instruction */
@@ -295,11 +296,13 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 	switch ((enum tkind)c->kind) {
 	case T_PUSH_R:
 	case T_PUSH_I:
+	case T_PUSHF:
 	case T_CALL:
 	case T_CALL_E:
 		u.lo = u.move = -8;
 		return u;
 	case T_POP_R:
+	case T_POPF:
 	case T_RET:
 		u.hi = u.move = 8;
 		return u;
@@ -331,7 +334,10 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 	case T_JCC:
 	case T_JRCXZ:
 	case T_JMP:
-	case T_JMP_E: return u;
+	case T_JMP_E:
+	case T_CLI:
+	case T_STI:
+	case T_SWAPGS: return u;
 	case T_LEAVE:
 	case T_INTERP:
 	case T_END: break;
@@ -420,6 +426,12 @@ static void emit_interp(struct tr *t, struct tinsn *ti)
 	flags_back(t);
 	e_mov_imm(&t->e, H_R10, (u64)ti);
 	e_call(&t->e, t->x->interp);
+}
+
+static void emit_end(struct tr *t, struct tinsn *ti)
+{
+	e_mov_imm(&t->e, H_R10, (u64)ti);
+	e_jmp(&t->e, t->saved ? t->x->interp_end_saved : t->x->interp_end);
 }
 
 /* Registers that the fields name and that live in slots get r11, then r10. False: too many. */
@@ -656,6 +668,148 @@ static void emit_leave(struct tr *t, struct tinsn *ti, bool live)
 	done_here(t, miss);
 }
 
+/* --- what the kernel does all the time (SDM 2: PUSHF, POPF, CLI, STI, SWAPGS) --- */
+
+#define POPF_REST 0x247500u /* what POPF changes at CPL 0 besides IF and the status: its body knows */
+
+/* op qword gs:[off], imm32: 1 or, 4 and, 6 xor */
+static void gs_imm(struct emit *e, unsigned op, u32 off, u32 imm)
+{
+	e8(e, 0x65);
+	e8(e, 0x48);
+	e8(e, 0x81);
+	e_mem(e, op, NOREG, NOREG, 0, (s32)off);
+	e32(e, imm);
+}
+
+/* movzx to, byte gs:[off] */
+static void gs_byte(struct emit *e, unsigned to, u32 off)
+{
+	e8(e, 0x65);
+	e_rex(e, false, to, 0, 0);
+	e8(e, 0x0f);
+	e8(e, 0xb6);
+	e_mem(e, to, NOREG, NOREG, 0, (s32)off);
+}
+
+/* The instruction's body, from here, if the jump is taken; the flags are in hot.status or nowhere. */
+static void body_if(struct tr *t, struct tinsn *ti, unsigned cc)
+{
+	struct side *s = side(t);
+	s->kind = SIDE_BODY;
+	s->from = e_jcc_fwd(&t->e, cc);
+	s->ti = ti;
+}
+
+/* An interrupt that waits for IF is the body's. */
+static void body_if_waiting(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	e8(e, 0x65); /* cmp byte gs:[intr_wait], 0 */
+	e8(e, 0x80);
+	e_mem(e, 7, NOREG, NOREG, 0, (s32)G(cpu.intr_wait));
+	e8(e, 0);
+	body_if(t, ti, 5);
+}
+
+static void emit_cli(struct tr *t, bool live)
+{
+	flags_away(t, live);
+	gs_imm(&t->e, 4, G(cpu.rflags), ~(u32)FL_IF);
+}
+
+/* Nothing comes between it and the next instruction: events are looked at behind jumps only. */
+static void emit_sti(struct tr *t, struct tinsn *ti, bool live)
+{
+	flags_away(t, live);
+	body_if_waiting(t, ti);
+	gs_imm(&t->e, 1, G(cpu.rflags), FL_IF);
+}
+
+static void emit_swapgs(struct tr *t)
+{
+	const u32 base = (u32)(G(cpu.s.seg) + S_GS * sizeof(struct cpu_segment) +
+			       offsetof(struct cpu_segment, base));
+	struct emit *e = &t->e;
+	e_gs_load(e, H_R10, G(cpu.s.kernel_gs_base));
+	e_gs_load(e, H_R11, base);
+	e_gs_store(e, H_R11, G(cpu.s.kernel_gs_base));
+	e_gs_store(e, H_R10, base);
+	e_gs_store(e, H_R10, (u32)(G(cpu.seg_base) + S_GS * 8));
+}
+
+static void emit_pushf(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	if (!in_window(t)) {
+		emit_interp(t, ti);
+		return;
+	}
+	flags_away(t, true);
+	gs_byte(e, H_R10, G(hot.status)); /* OF */
+	e8(e, 0x41);			  /* shl r10d, 11 */
+	e8(e, 0xc1);
+	e8(e, 0xe2);
+	e8(e, 11);
+	gs_byte(e, H_R11, G(hot.status) + 1); /* the others, where EFLAGS has them */
+	e8(e, 0x45);			      /* or r10d, r11d */
+	e8(e, 0x09);
+	e8(e, 0xda);
+	e_gs(e, true, 0x0b, H_R10, G(cpu.rflags)); /* or */
+	e8(e, 0x41);				   /* and r10d, imm32 */
+	e8(e, 0x81);
+	e8(e, 0xe2);
+	e32(e, 0xfcffff);
+	window_store(t, H_R10, -8);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+}
+
+static bool emit_popf(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	u8 *off;
+	if (!in_window(t)) {
+		emit_end(t, ti);
+		return false;
+	}
+	window_load(t, H_R10, H_R9, 0);
+	e_mov(e, H_R11, H_R10);
+	e_gs(e, true, 0x33, H_R11, G(cpu.rflags)); /* xor */
+	e8(e, 0x41);				   /* test r11d, imm32 */
+	e8(e, 0xf7);
+	e8(e, 0xc3);
+	e32(e, POPF_REST);
+	body_if(t, ti, 5);
+	e8(e, 0x41); /* test r10d, IF */
+	e8(e, 0xf7);
+	e8(e, 0xc2);
+	e32(e, FL_IF);
+	off = e_jcc_fwd(e, 4);
+	body_if_waiting(t, ti);
+	e_here(e, off);
+	e8(e, 0x41); /* and r11d, IF */
+	e8(e, 0x81);
+	e8(e, 0xe3);
+	e32(e, FL_IF);
+	e_gs(e, true, 0x31, H_R11, G(cpu.rflags)); /* xor */
+	e8(e, 0x65);				   /* mov gs:[status + 1], r10b */
+	e8(e, 0x44);
+	e8(e, 0x88);
+	e_mem(e, H_R10, NOREG, NOREG, 0, (s32)G(hot.status) + 1);
+	e8(e, 0x41); /* bt r10d, 11 */
+	e8(e, 0x0f);
+	e8(e, 0xba);
+	e8(e, 0xe2);
+	e8(e, 11);
+	e8(e, 0x65); /* setc gs:[status] */
+	e8(e, 0x0f);
+	e8(e, 0x92);
+	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(hot.status));
+	t->saved = true;
+	e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+	return true;
+}
+
 /* --- leaving the block --- */
 
 static bool same_page(const struct tr *t, u64 target)
@@ -857,6 +1011,10 @@ static void emit_sides(struct tr *t)
 			e_call(e, t->x->simd);
 			e_jmp(e, s->back);
 			break;
+		case SIDE_BODY:
+			e_mov_imm(e, H_R10, (u64)s->ti);
+			e_jmp(e, t->x->interp_end_saved);
+			break;
 		case SIDE_STACK:
 			e_mov_imm(e, H_R10, (u64)s->ti);
 			e_call(e, t->x->stack);
@@ -897,6 +1055,7 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 				return !c[i].fl_touch;
 			break;
 		case T_NOP:
+		case T_SWAPGS:
 		case T_LEA: break;
 		case T_INTERP:
 		case T_END:
@@ -943,10 +1102,7 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 		emit_guard(t, ti, c->kind == T_LEAVE, live);
 	switch ((enum tkind)c->kind) {
 	case T_INTERP: emit_interp(t, ti); break;
-	case T_END:
-		e_mov_imm(&t->e, H_R10, (u64)ti);
-		e_jmp(&t->e, t->saved ? t->x->interp_end_saved : t->x->interp_end);
-		return false;
+	case T_END: emit_end(t, ti); return false;
 	case T_COPY: emit_copy(t, ti, c, raw + ti->in.off, live); break;
 	case T_NOP: break;
 	case T_LEA: emit_lea(t, ti); break;
@@ -964,6 +1120,11 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	case T_RET: emit_ret(t, ti, live); return false;
 	case T_JMP_E: emit_jmp_e(t, ti, live); return false;
 	case T_CALL_E: emit_call_e(t, ti, live); return false;
+	case T_PUSHF: emit_pushf(t, ti); break;
+	case T_POPF: return emit_popf(t, ti);
+	case T_CLI: emit_cli(t, live); break;
+	case T_STI: emit_sti(t, ti, live); break;
+	case T_SWAPGS: emit_swapgs(t); break;
 	}
 	return true;
 }
