@@ -55,6 +55,7 @@ struct image {
 struct lockstep {
 	bool dry, filling;
 	u32 stores, bytes;
+	u64 updates; /* cpu.pte_updates when the run began */
 	struct store store[STORES_MAX];
 	u8 old[BYTES_MAX], new[BYTES_MAX];
 	struct image before, want, got;
@@ -147,10 +148,14 @@ void lockstep_store(struct vcpu *v, u8 *host, unsigned size)
 	l->bytes += size;
 }
 
-static void memory_back(struct lockstep *l)
+static void memory_back(struct vcpu *v)
 {
+	struct lockstep *l = v->lockstep;
 	for (u32 i = l->stores; i-- > 0;)
 		memcpy(l->store[i].host, l->old + l->store[i].at, l->store[i].size);
+	if (l->stores && v->cpu.pte_updates != l->updates)
+		tlb_flush_all(&v->cpu); /* a bit may have been set in what was taken back */
+	l->updates = v->cpu.pte_updates;
 }
 
 static void memory_keep(struct lockstep *l)
@@ -202,9 +207,9 @@ static u32 run_dry(struct vcpu *v, const struct block *b)
 	const u32 own = EV_SHADOW | EV_TRAP | EV_STOP | EV_NMI | EV_INTR;
 	struct lockstep *l = v->lockstep;
 	struct cpu *c = &v->cpu;
-	u64 updates = c->pte_updates;
 	u32 ev;
 	l->stores = l->bytes = 0;
+	l->updates = c->pte_updates;
 	image_take(&l->before, c);
 	l->dry = true;
 	l->how = interpret(v, b);
@@ -213,9 +218,7 @@ static u32 run_dry(struct vcpu *v, const struct block *b)
 	if (l->how)
 		c->rip = cpu_insn_rip(c);
 	memory_keep(l);
-	memory_back(l);
-	if (l->stores && c->pte_updates != updates)
-		tlb_flush_all(c); /* a bit may have been set in what was taken back */
+	memory_back(v);
 	image_take(&l->want, c);
 	image_put(&l->before, c);
 	ev = __atomic_fetch_and(&c->event, ~own, __ATOMIC_SEQ_CST) & own;
@@ -388,7 +391,7 @@ static bool same(struct vcpu *v, const struct block *b, int how, char *text, siz
 static void take_back(struct vcpu *v)
 {
 	world_on(&v->cpu);
-	memory_back(v->lockstep);
+	memory_back(v);
 	image_put(&v->lockstep->before, &v->cpu);
 	__atomic_fetch_and(&v->cpu.event, ~(EV_SHADOW | EV_TRAP | EV_STOP | EV_NMI),
 			   __ATOMIC_SEQ_CST);
