@@ -157,6 +157,28 @@ static bool vector_copy(const struct insn *in)
 	return !(f->map == 5 && ((op >= 0x2c && op <= 0x2f) || op == 0x8c || op == 0x8e));
 }
 
+/* x87 instructions that copy: all but those that move or reset the environment, and FWAIT. */
+static bool x87_copy(const struct insn *in)
+{
+	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
+	bool mem = in->pfx & PFX_MEM;
+	if (insn_forms[in->form].state != IST_X87 || op < 0xd8 || op > 0xdf)
+		return false;
+	if (mem && (in->seg == S_FS || in->seg == S_GS)) /* FDP is not its linear address */
+		return false;
+	if (mem && (op == 0xd9 || op == 0xdd))
+		return !(reg == 4 || reg == 6);
+	return mem || !(op == 0xdb && reg == 4);
+}
+
+bool classify_x87_notes(const struct insn *in)
+{
+	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
+	if (in->pfx & PFX_MEM) /* FLDCW, FNSTCW; FNSTSW */
+		return !(op == 0xd9 && (reg == 5 || reg == 7)) && !(op == 0xdd && reg == 7);
+	return !(op == 0xdf && reg == 4); /* FNSTSW AX */
+}
+
 static unsigned width(const struct insn *in, unsigned w)
 {
 	switch (w) {
@@ -193,7 +215,8 @@ struct tclass classify(const struct insn *in, u32 mode)
 	bool end = f->attr & IA_END;
 	if (in->fn == interp_ud || in->fn == interp_gp0 || in->fn == interp_nm)
 		return t; /* its body raises */
-	t.vec = mode & MODE_64 && vector_copy(in);
+	t.x87 = mode & MODE_64 && x87_copy(in);
+	t.vec = t.x87 || (mode & MODE_64 && vector_copy(in));
 	if (!(mode & MODE_64) || mode & MODE_STEP || (f->state != IST_INT && !t.vec)) {
 		t.kind = end ? T_END : T_INTERP;
 		return t;
@@ -208,7 +231,7 @@ struct tclass classify(const struct insn *in, u32 mode)
 	t.kind = (u8)(t.vec ? T_COPY : kind(in));
 	if (t.kind == T_INTERP || (t.kind == T_COPY && !recode_able(in)) || (f->attr & IA_PRIV)) {
 		t.kind = end ? T_END : T_INTERP;
-		t.vec = false;
+		t.vec = t.x87 = false;
 		return t;
 	}
 	if (t.kind == T_END)
@@ -228,13 +251,12 @@ struct tclass classify(const struct insn *in, u32 mode)
 			t.read = f->op[i].access & OPA_R;
 			t.write = f->op[i].access & OPA_W;
 		}
-	if (!t.size || t.size > 32 ||
-	    t.size & (t.size - 1)) { /* not an operand this translator knows */
+	if (!t.size || t.size > 32 || (t.size & (t.size - 1) && t.size != 10)) { /* not an operand this translator knows */
 		t.kind = T_INTERP;
 		t.fl_read = FL_ALL;
 		t.fl_kill = 0;
 		t.fl_touch = true;
-		t.vec = false;
+		t.vec = t.x87 = false;
 	}
 	return t;
 }

@@ -322,6 +322,24 @@ static void timer_arm(struct vcpu *v)
 	timer_settime(v->host_timer, 0, &its, NULL);
 }
 
+/* FIP and its like, if translated code left them to be told (exec/x87.c: note_insn). */
+static void x87_pointers(struct vcpu *v)
+{
+	struct cpu *c = &v->cpu;
+	const struct tinsn *ti;
+	if (likely(!v->hot.x87))
+		return;
+	ti = (const struct tinsn *)(const void *)(v->trans->store + v->hot.x87);
+	v->hot.x87 = 0;
+	c->x87_rip = ti->rip;
+	c->x87_cs = c->s.seg[S_CS].sel;
+	c->x87_op = (u16)((ti->in.opcode & 7u) << 8 | ti->in.modrm);
+	if (!(ti->in.pfx & PFX_MEM))
+		return;
+	c->x87_dp = v->hot.x87_dp;
+	c->x87_ds = c->s.seg[ti->in.seg].sel;
+}
+
 enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 {
 	struct trans *x = v->trans;
@@ -350,6 +368,7 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	reason = (enum trans_exit)enter(&v->hot, x->rx + (t->code_saved - x->rw));
 	if (reason == TX_BODY)
 		return reason;
+	x87_pointers(v);
 	flags_in(c, v->hot.status);
 	switch (reason) {
 	case TX_LINK: v->link = (struct tlink *)v->hot.link; break;
@@ -361,8 +380,10 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 
 /* --- what stubs call --- */
 
-static void at(struct cpu *c, const struct tinsn *ti)
+static void at(struct vcpu *v, const struct tinsn *ti)
 {
+	struct cpu *c = &v->cpu;
+	x87_pointers(v);
 	c->cur = &ti->in;
 	c->blk_rip = ti->rip - ti->in.off;
 }
@@ -391,7 +412,7 @@ u64 trans_interp(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
-	at(c, ti);
+	at(v, ti);
 	ti->in.fn(c, &ti->in);
 	return after_body(v, ti);
 }
@@ -401,7 +422,7 @@ u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
-	at(c, ti);
+	at(v, ti);
 	ti->in.fn(c, &ti->in);
 	if (v->lockstep || __atomic_load_n(&c->event, __ATOMIC_RELAXED) || c->seg_chk ||
 	    (c->mode & (MODE_STEP | MODE_64)) != MODE_64 || code_changed(v) || !canonical(c->rip))
@@ -421,11 +442,12 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 	unsigned at_end = insn_forms[ti->in.form].attr & IA_END;
 	v->trans->misses++;
 	flags_in(c, v->hot.status);
-	at(c, ti);
+	at(v, ti);
 	if (canonical(va)) {
 		lockstep_fill(v, true);
 		/* a fault of alignment comes before a page fault: the body knows */
-		if ((write ? e->w : e->r) != va >> 12 && !(va & (ti->size - 1u)))
+		if ((write ? e->w : e->r) != va >> 12 && !(va & (ti->size - 1u)) &&
+		    insn_forms[ti->in.form].state != IST_X87) /* as #MF does */
 			walk_translate(c, va, write ? ACC_WRITE : ACC_READ, view);
 		lockstep_fill(v, false);
 		if ((write ? e->w : e->r) == va >> 12 && (va & 0xfff) + ti->size <= 0x1000) {
@@ -446,7 +468,7 @@ u64 trans_fault(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
-	at(c, ti);
+	at(v, ti);
 	ti->in.fn(c, &ti->in);
 	if (!(insn_forms[ti->in.form].attr & IA_END))
 		c->rip = ti->rip + ti->in.len;

@@ -99,6 +99,8 @@ struct trans_hot {
 	u64 self;
 	u64 link;
 	u64 ea, rax;
+	u64 x87_dp; /* for the instruction that x87 names, if it has a memory operand */
+	u32 x87;    /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are right */
 	u32 simd;   /* the guest's vector registers are in the host's */
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
 };
@@ -241,10 +243,13 @@ struct tclass {
 	u8 kind;
 	u8 size;	     /* of the memory operand */
 	bool read, write;    /* memory */
-	bool vec;	     /* needs the vector registers in the host */
+	bool vec;	     /* needs the vector registers, x87 and MXCSR in the host */
+	bool x87;
 	bool fl_touch;	     /* reads or writes flags */
 	u8 fl_read, fl_kill; /* flags read; written for certain */
 };
 struct tclass classify(const struct insn *in, u32 mode);
+/* Of the x87 instructions that are copied: does it leave FIP and its like (SDM 1 8.1.8)? */
+bool classify_x87_notes(const struct insn *in);
 
 #endif

@@ -182,8 +182,8 @@ static unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea,
 	struct emit *e = &t->e;
 	struct side *s;
 	u8 *cross = NULL, *miss, *top;
-	if (size > 1) {
-		e_test_imm8(e, H_R10, size - 1);
+	if (size > 1) { /* m80: 10 bytes that begin at 16 */
+		e_test_imm8(e, H_R10, size == 10 ? 15 : size - 1);
 		cross = e_jcc_fwd(e, 5);
 	}
 	top = e->p;
@@ -489,6 +489,17 @@ static bool use_all(struct use *u, const struct insn *in)
 	return ok;
 }
 
+/* FIP, FDP and FOP are made of this when somebody asks (trans_x87). Clobbers the flags of none. */
+static void note_x87(struct tr *t, const struct tinsn *ti, const struct ea *ea)
+{
+	struct emit *e = &t->e;
+	if (ea) {
+		emit_ea_again(e, ea);
+		e_gs_store(e, H_R10, G(hot.x87_dp));
+	}
+	e_gs_set(e, G(hot.x87), (u32)((const u8 *)ti - t->x->store));
+}
+
 static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw,
 		      bool live)
 {
@@ -526,6 +537,7 @@ static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, co
 	if (c->fl_touch)
 		flags_back(t);
 	if (mem && in_window(t)) {
+		ea = (struct ea){.kind = EA_SIMPLE, .base = H_R9, .disp = in->disp};
 		e_gs_load(e, H_R11, G(hot.stack_add));
 		u.rc.base = H_R9;
 		u.rc.index = H_R11;
@@ -548,6 +560,8 @@ static void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, co
 	for (unsigned i = 0; i < u.n; i++)
 		if (u.written[i])
 			e_gs_store(e, u.host[i], G_REG(u.guest[i]));
+	if (c->x87 && classify_x87_notes(in))
+		note_x87(t, ti, mem ? &ea : NULL);
 	if (mem && !in_window(t))
 		done_here(t, miss);
 }
