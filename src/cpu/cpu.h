@@ -163,7 +163,8 @@ struct cpu {
 	u64 pdpte[4]; /* PAE: loaded with CR3 (SDM 3A 4.4.1) */
 	u64 tlb_misses, interrupts, exceptions;
 	u64 pte_updates; /* accessed and dirty bits that walks set */
-	u64 large_1g, large_2m; /* filters: which regions had large pages in the TLB, see walk.c */
+	/* filters: which regions had large pages in the TLB, see walk.c */
+	u64 large_1g, large_2m[64];
 	u32 fills; /* non-global TLB fills since the last flush; over TLB_LOG: not logged */
 #define TLB_LOG 1024u
 	u16 fill[TLB_LOG];

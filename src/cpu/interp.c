@@ -254,13 +254,26 @@ static u64 fetch_linear(struct cpu *c, u64 rip)
 	return (u32)(c->s.seg[S_CS].base + rip);
 }
 
-static u8 fetch_byte(struct cpu *c, u64 rip)
+/* Bytes from RIP + n on, up to the end of their page; how many. */
+static unsigned fetch_some(struct cpu *c, unsigned n, u8 *bytes, unsigned most)
 {
-	u64 la = fetch_linear(c, rip);
-	const struct itlb_entry *e = walk_fetch(c, la);
-	if (likely(e->host != NULL))
-		return e->host[la & 0xfff];
-	return (u8)c->ops->mmio_read(c, e->gpa + (la & 0xfff), 1);
+	u64 rip = c->rip + n, la;
+	const struct itlb_entry *e;
+	unsigned some;
+	if (!(c->mode & MODE_64))
+		rip = c->mode & MODE_CS32 ? (u32)rip : rip;
+	la = fetch_linear(c, rip);
+	e = walk_fetch(c, la);
+	if (unlikely(!e->host)) {
+		*bytes = (u8)c->ops->mmio_read(c, e->gpa + (la & 0xfff), 1);
+		return 1;
+	}
+	some = 0x1000 - (unsigned)(la & 0xfff);
+	if (!(c->mode & MODE_64)) /* the limit, and where RIP wraps, may come first */
+		some = 1;
+	some = some < most ? some : most;
+	__builtin_memcpy(bytes, e->host + (la & 0xfff), some);
+	return some;
 }
 
 void interp_fetch(struct cpu *c, struct insn *in)
@@ -272,10 +285,7 @@ void interp_fetch(struct cpu *c, struct insn *in)
 	in->off = 0;
 	c->cur = in;
 	do {
-		u64 rip = c->rip + n;
-		if (!(c->mode & MODE_64))
-			rip = c->mode & MODE_CS32 ? (u32)rip : rip;
-		bytes[n++] = fetch_byte(c, rip);
+		n += fetch_some(c, n, bytes + n, (unsigned)sizeof(bytes) - n);
 		r = insn_decode(in, bytes, n, c->rip, c->mode, c->model->features);
 	} while (r == INSN_MORE && n < sizeof(bytes));
 	in->off = 0;

@@ -257,12 +257,23 @@ static void walk_access(struct cpu *c, u64 la, enum cpu_access acc, enum cpu_vie
 
 /* --- TLB fill --- */
 
+/* A bit for each 2 MiB: many regions share one, so it says "perhaps". */
+static unsigned large_bit(u64 la)
+{
+	return (unsigned)((la >> 21 ^ la >> 33) & 4095);
+}
+
+static bool had_large_2m(const struct cpu *c, u64 la)
+{
+	return c->large_2m[large_bit(la) / 64] >> large_bit(la) % 64 & 1;
+}
+
 static void tlb_note_large(struct cpu *c, u64 la, u64 size)
 {
 	if (size > 0x200000)
 		c->large_1g |= BIT64(la >> 30 & 63);
 	else if (size > 0x1000)
-		c->large_2m |= BIT64(la >> 21 & 63);
+		c->large_2m[large_bit(la) / 64] |= BIT64(large_bit(la) % 64);
 }
 
 static void tlb_log(struct cpu *c, unsigned view, unsigned index, bool global)
@@ -340,7 +351,8 @@ void tlb_flush_all(struct cpu *c)
 		for (unsigned i = 0; i < ITLB_ENTRIES; i++)
 			c->itlb[v][i].tag = TLB_NONE;
 	c->fills = 0;
-	c->large_1g = c->large_2m = 0;
+	c->large_1g = 0;
+	__builtin_memset(c->large_2m, 0, sizeof(c->large_2m));
 	dropped(c, TLB_ALL, 0, 0);
 	c->ops->flushed(c);
 }
@@ -367,9 +379,11 @@ static void tlb_flush_range(struct cpu *c, u64 first_page, u64 pages)
 {
 	dropped(c, TLB_PAGES, first_page, pages);
 	for (unsigned v = 0; v < VIEW_COUNT; v++)
-		for (unsigned i = 0; i < TLB_ENTRIES; i++)
-			if (c->views[v].e[i].r - first_page < pages)
-				c->views[v].e[i].r = c->views[v].e[i].w = TLB_NONE;
+		for (u64 k = 0; k < min_u64(pages, TLB_ENTRIES); k++) {
+			struct tlb_entry *e = &c->views[v].e[(first_page + k) & (TLB_ENTRIES - 1)];
+			if (e->r - first_page < pages)
+				e->r = e->w = TLB_NONE;
+		}
 	for (unsigned v = 0; v < 2; v++)
 		for (unsigned i = 0; i < ITLB_ENTRIES; i++)
 			if (c->itlb[v][i].tag - first_page < pages)
@@ -383,7 +397,7 @@ void tlb_flush_page(struct cpu *c, u64 la)
 	/* INVLPG drops the whole large page; 4 MiB pages are two 2 MiB steps */
 	if (c->large_1g >> (la >> 30 & 63) & 1)
 		tlb_flush_range(c, page & ~0x3ffffull, 0x40000);
-	else if (c->large_2m >> (la >> 21 & 63) & 1 || c->large_2m >> ((la >> 21 ^ 1) & 63) & 1)
+	else if (had_large_2m(c, la) || had_large_2m(c, la ^ 0x200000))
 		tlb_flush_range(c, page & ~0x3ffull, 0x400);
 	c->ops->flushed(c);
 }

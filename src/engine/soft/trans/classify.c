@@ -20,7 +20,8 @@ static enum tkind kind_one(const struct insn *in)
 		return (op & 7) < 6 ? T_COPY : T_INTERP;
 	switch (op) {
 	case 0x50 ... 0x57: return in->osz == 8 ? T_PUSH_R : T_INTERP;
-	case 0x58 ... 0x5f: return in->osz == 8 && in->rm != R_RSP ? T_POP_R : T_INTERP;
+	case 0x58 ... 0x5f: 
+		return in->osz != 8 ? T_INTERP : in->rm == R_RSP ? T_POP_RSP : T_POP_R;
 	case 0x68:
 	case 0x6a: return in->osz == 8 ? T_PUSH_I : T_INTERP;
 	case 0x70 ... 0x7f: return to_code(in, T_JCC);
@@ -63,7 +64,9 @@ static enum tkind kind_one(const struct insn *in)
 			return T_CALL_E;
 		if (in->osz == 8 && reg == 4)
 			return T_JMP_E;
-		return reg == 6 ? T_INTERP : T_END;
+		if (reg == 6)
+			return in->osz == 8 && in->pfx & PFX_MEM ? T_PUSH_M : T_INTERP;
+		return T_END;
 	default: return T_INTERP;
 	}
 }

@@ -285,6 +285,7 @@ static bool writes_rsp(const struct insn *in)
 struct stack_use {
 	s32 lo, hi, move;
 	bool known; /* of it and so of what follows */
+	bool last;  /* RSP is not known after it */
 };
 
 static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
@@ -296,11 +297,13 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 	switch ((enum tkind)c->kind) {
 	case T_PUSH_R:
 	case T_PUSH_I:
+	case T_PUSH_M:
 	case T_PUSHF:
 	case T_CALL:
 	case T_CALL_E:
 		u.lo = u.move = -8;
 		return u;
+	case T_POP_RSP: u.last = true; /* fallthrough */
 	case T_POP_R:
 	case T_POPF:
 	case T_RET:
@@ -357,7 +360,7 @@ static void stack_windows(struct tr *t, const struct tclass *c)
 		s32 lo, hi, rsp;
 		unsigned k;
 		if (c[i].kind == T_LEAVE)
-			u = (struct stack_use){0, 8, 8, true}; /* from RBP */
+			u = (struct stack_use){0, 8, 8, true, false}; /* from RBP */
 		if (u.lo == u.hi) {
 			i++;
 			continue;
@@ -366,7 +369,7 @@ static void stack_windows(struct tr *t, const struct tclass *c)
 		hi = u.hi;
 		rsp = u.move;
 		t->window[i] = true;
-		for (k = i + 1; k < n && u.known; k++) {
+		for (k = i + 1; k < n && !u.last; k++) {
 			s32 to, from;
 			u = stack_use(&t->b->insn[k], &c[k]);
 			from = u.lo + rsp < lo && u.lo != u.hi ? u.lo + rsp : lo;
@@ -660,6 +663,34 @@ static void emit_pop(struct tr *t, struct tinsn *ti, bool live)
 	e_load(e, H_R11, H_R10, NOREG, 0, 0);
 	reg_from(e, ti->in.rm, H_R11);
 	e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+	done_here(t, miss);
+}
+
+static void emit_pop_rsp(struct tr *t, struct tinsn *ti)
+{
+	if (in_window(t))
+		window_load(t, H_R9, H_R9, 0);
+	else
+		emit_interp(t, ti);
+}
+
+static void emit_push_m(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	struct ea ea;
+	unsigned miss;
+	if (!in_window(t)) {
+		emit_interp(t, ti);
+		return;
+	}
+	flags_away(t, live);
+	emit_ea(t, &ti->in, &ea);
+	miss = emit_lookup(t, ti, &ea, 8, false);
+	emit_host(t, &ea);
+	ti->saved = t->saved;
+	e_load(e, H_R10, H_R10, NOREG, 0, 0);
+	window_store(t, H_R10, -8);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
 	done_here(t, miss);
 }
 
@@ -1122,7 +1153,9 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	case T_LEA: emit_lea(t, ti); break;
 	case T_PUSH_R: emit_push(t, ti, false, live); break;
 	case T_PUSH_I: emit_push(t, ti, true, live); break;
+	case T_PUSH_M: emit_push_m(t, ti, live); break;
 	case T_POP_R: emit_pop(t, ti, live); break;
+	case T_POP_RSP: emit_pop_rsp(t, ti); break;
 	case T_LEAVE: emit_leave(t, ti, live); break;
 	case T_JCC: emit_jcc(t, ti); return false;
 	case T_JRCXZ: emit_jrcxz(t, ti); return false;
