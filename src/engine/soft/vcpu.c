@@ -240,7 +240,11 @@ static void run_guest(struct vcpu *v)
 		}
 		b = block_at(v);
 		if (unlikely(!b)) {
-			interp_one(c);
+			struct tblock *t = v->trans ? trans_cross(v) : NULL;
+			if (t)
+				trans_run(v, t);
+			else
+				interp_one(c);
 			continue;
 		}
 		if (v->trans) {

@@ -460,7 +460,7 @@ static void narrow(struct vcpu *v, const struct block *b, struct tblock *t, char
 		memcpy(part, b, bytes);
 		part->count = part->retired = n;
 		part->bytes = b->insn[n].off;
-		part_t = translate(v, part, t->page, raw, true);
+		part_t = translate(v, part, t->page, raw, true, NULL);
 		if (part_t && !both(v, part, part_t, part_text, sizeof(part_text))) {
 			snprintf(text, size, "%s", part_text);
 			break;

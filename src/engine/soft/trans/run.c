@@ -128,7 +128,7 @@ static struct tpage **frame_slot(struct trans *x, const struct soft_page *info)
 	return &x->frame[(u64)info / sizeof(*info) % TRANS_HASH];
 }
 
-static struct tpage *page_get(struct trans *x, const struct block *b)
+struct tpage *trans_page(struct trans *x, const struct block *b)
 {
 	u64 rip = b->rip & ~0xfffull;
 	gpa_t gpa = b->gpa & ~0xfffull;
@@ -182,15 +182,21 @@ static void desc_set(struct trans *x, const struct tblock *t, bool known)
 	d[1] = known ? (u32)(t->code_saved - x->rw) : 0;
 }
 
+static void block_drop(struct trans *x, struct tblock *t)
+{
+	desc_set(x, t, false);
+	unlink_in(t);
+	unlink_out(t);
+	t->dropped = true;
+}
+
 static void page_drop(struct vcpu *v, struct tpage *p)
 {
-	struct trans *x = v->trans;
-	for (struct tblock *t = p->blocks; t; t = t->sibling) {
-		desc_set(x, t, false);
-		unlink_in(t);
-		unlink_out(t);
-	}
-	p->blocks = NULL;
+	for (struct tblock *t = p->blocks; t; t = t->sibling)
+		block_drop(v->trans, t);
+	for (struct tblock *t = p->cross; t; t = t->cross_next)
+		block_drop(v->trans, t);
+	p->blocks = p->cross = NULL;
 }
 
 void trans_changed(struct vcpu *v)
@@ -208,7 +214,7 @@ void trans_changed(struct vcpu *v)
 		const struct soft_page *page =
 			__atomic_load_n(&e->changed[x->changed_seen % CHANGES], __ATOMIC_SEQ_CST);
 		for (struct tpage *p = *frame_slot(x, page); p; p = p->of_frame)
-			if (p->info == page && p->blocks)
+			if (p->info == page && (p->blocks || p->cross))
 				page_drop(v, p);
 	}
 	/* the ring may have turned while it was read; one more may be written, not yet counted */
@@ -224,24 +230,31 @@ const u8 *block_bytes(struct vcpu *v, const struct block *b)
 	return s->host + (b->gpa - s->gpa);
 }
 
+void trans_known(struct trans *x, struct tpage *p, struct tblock *t)
+{
+	t->sibling = p->blocks;
+	p->blocks = t;
+	x->order[x->ordered++] = t;
+	if (!t->plain)
+		desc_set(x, t, true);
+}
+
 /* Translated and found by its page; NULL if it cannot be, or changed meanwhile. */
 static struct tblock *make(struct vcpu *v, struct block *b, bool plain)
 {
 	struct trans *x = v->trans;
-	struct tpage *p = page_get(x, b);
-	struct tblock *t = p ? translate(v, b, p, block_bytes(v, b), plain) : NULL;
+	struct tpage *p = trans_page(x, b);
+	struct tblock *t = p ? translate(v, b, p, block_bytes(v, b), plain, NULL) : NULL;
 	/* the bytes were read after the decoder's: the same only if nobody wrote since */
 	if (!t || __atomic_load_n(&b->page->ver, __ATOMIC_SEQ_CST) != b->ver) {
 		b->untranslated = !t;
 		return NULL;
 	}
-	t->sibling = p->blocks;
-	p->blocks = t;
-	x->order[x->ordered++] = t;
+	trans_known(x, p, t);
 	return t;
 }
 
-static void make_room(struct vcpu *v)
+void trans_room(struct vcpu *v)
 {
 	const struct trans *x = v->trans;
 	if (x->ordered == ORDER || x->size - x->used < 65536 ||
@@ -256,7 +269,7 @@ struct tblock *trans_plain(struct vcpu *v, struct block *b)
 		return b->plain;
 	if (v->cpu.seg_chk || !b->native || b->native_gen != v->native_gen || !b->trusted)
 		return NULL;
-	make_room(v);
+	trans_room(v);
 	b->plain = make(v, b, true);
 	b->plain_gen = v->native_gen;
 	return b->plain;
@@ -264,7 +277,6 @@ struct tblock *trans_plain(struct vcpu *v, struct block *b)
 
 struct tblock *trans_block(struct vcpu *v, struct block *b)
 {
-	struct trans *x = v->trans;
 	struct tblock *t;
 	if (likely(b->native && b->native_gen == v->native_gen && !v->cpu.seg_chk))
 		return b->native;
@@ -273,11 +285,10 @@ struct tblock *trans_block(struct vcpu *v, struct block *b)
 		return NULL;
 	if (++b->runs < v->engine->hot_runs)
 		return NULL;
-	make_room(v);
+	trans_room(v);
 	t = make(v, b, false);
 	if (!t)
 		return NULL;
-	desc_set(x, t, true);
 	b->native = t;
 	b->native_gen = v->native_gen;
 	return t;

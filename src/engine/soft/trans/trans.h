@@ -7,6 +7,7 @@
  *   stubs.c      the hand-made pieces at the start of the code cache
  *   recode.c     an instruction with other registers;  emit.c  a few host instructions
  *   table.c      guest page -> host addend, by view; guest page -> translated code
+ *   cross.c      an instruction in two pages
  *   lockstep.c   interpreter and translated code side by side
  *   run.c        entering and leaving translated code, links between blocks, invalidation
  *
@@ -57,6 +58,10 @@ struct tlink {
 struct tblock {
 	struct tpage *page;
 	struct tblock *sibling; /* in page */
+	/* an instruction in two pages, see cross.c: others of the second page; its code table entry */
+	struct tblock *cross_next;
+	u32 second; /* 0: it is none */
+	bool dropped, plain;
 	u64 block_rip;
 	struct tlink *in;
 	struct tlink out[2];
@@ -76,6 +81,7 @@ struct tpage {
 	u32 mode;
 	u32 desc; /* index of its first code offset */
 	struct tblock *blocks;
+	struct tblock *cross; /* blocks of the page before that end in this one */
 };
 
 /* Why translated code came back to C. */
@@ -118,7 +124,16 @@ struct tlog {
 	u64 e[TRANS_LOG];
 };
 
+#define TRANS_CROSS 1024u
+struct cross {
+	u64 rip, gen;
+	gpa_t first, second;
+	u32 mode, runs;
+	struct tblock *t;
+};
+
 struct trans {
+	struct cross cross[TRANS_CROSS];
 	u8 *rw, *rx; /* the code cache, twice */
 	u32 used, size, stubs;
 	u32 desc_used;
@@ -155,6 +170,12 @@ const u8 *block_bytes(struct vcpu *v, const struct block *b);
 struct tblock *trans_block(struct vcpu *v, struct block *b);
 /* The same without stack windows; NULL: not now. */
 struct tblock *trans_plain(struct vcpu *v, struct block *b);
+/* For the instruction at RIP, if it lies in two pages; NULL: interpret it. May long-jump. */
+struct tblock *trans_cross(struct vcpu *v);
+/* For cross.c: makes room, finds b's page (NULL: no room), makes t known as one of page p. */
+void trans_room(struct vcpu *v);
+struct tpage *trans_page(struct trans *x, const struct block *b);
+void trans_known(struct trans *x, struct tpage *p, struct tblock *t);
 /* Runs it until it comes back; c->rip says where the guest is. May long-jump (exceptions). */
 enum trans_exit trans_run(struct vcpu *v, struct tblock *t);
 /* Everything translated is gone. */
@@ -194,9 +215,9 @@ void lockstep_fill(struct vcpu *v, bool on);
 void lockstep_store(struct vcpu *v, u8 *host, unsigned size);
 
 /* translate.c */
-/* plain: without stack windows */
+/* plain: without stack windows; second: NULL, or the page in which its only instruction ends */
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
-			 bool plain);
+			 bool plain, const struct tpage *second);
 /* stubs.c */
 void stubs_build(struct vcpu *v);
 

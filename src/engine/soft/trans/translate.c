@@ -32,7 +32,7 @@ struct ea {
 
 /* Code that stands behind the block: misses, crossings, exits. */
 struct side {
-	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD, SIDE_STACK, SIDE_BODY } kind;
+	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD, SIDE_STACK, SIDE_BODY, SIDE_AGAIN } kind;
 	u8 *from; /* rel32 of the jump that leads here */
 	u8 *back; /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
 	u8 *done; /* SIDE_MISS: behind the instruction */
@@ -58,6 +58,7 @@ struct tr {
 	unsigned links;
 	bool failed, vec;
 	bool saved; /* the guest's flags are in hot.status, the host's are anything */
+	const struct tpage *second;
 };
 
 /* --- flags: where they are changes from instruction to instruction. r11 is clobbered. --- */
@@ -1056,6 +1057,10 @@ static void emit_sides(struct tr *t)
 			e_call(e, t->x->simd);
 			e_jmp(e, s->back);
 			break;
+		case SIDE_AGAIN:
+			e_mov_imm(e, H_R10, s->target);
+			e_jmp(e, s->saved ? t->x->exit_to_saved : t->x->exit_to);
+			break;
 		case SIDE_BODY:
 			e_mov_imm(e, H_R10, (u64)s->ti);
 			e_jmp(e, t->x->interp_end_saved);
@@ -1090,7 +1095,7 @@ static void emit_sides(struct tr *t)
 /* Is the first thing that the block does with the flags to put them aside? */
 static bool away_first(const struct tr *t, const struct tclass *c)
 {
-	if (t->vec)
+	if (t->vec || t->second)
 		return true;
 	for (unsigned i = 0; i < t->b->retired; i++) {
 		const struct insn *in = &t->b->insn[i];
@@ -1113,6 +1118,25 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 	return true;
 }
 
+/* Is the second page still what it was? */
+static void emit_second(struct tr *t)
+{
+	struct emit *e = &t->e;
+	struct side *s;
+	e_gs_load(e, H_R10, G(hot.xt));
+	e_mov_imm(e, H_R11, (t->second->rip >> 12 & mask64(36)) * 4);
+	e8(e, 0x43); /* cmp dword [r10 + r11], imm32 */
+	e8(e, 0x81);
+	e8(e, 0x3c);
+	e8(e, 0x1a);
+	e32(e, t->second->desc);
+	s = side(t);
+	s->kind = SIDE_AGAIN;
+	s->from = e_jcc_fwd(e, 5);
+	s->saved = t->saved;
+	s->target = t->b->rip;
+}
+
 /* Two entries, for flags in the host's and for flags put aside: one code if nobody needs them. Has
  * the vector registers brought in. */
 static void emit_head(struct tr *t, const struct tclass *c)
@@ -1127,6 +1151,8 @@ static void emit_head(struct tr *t, const struct tclass *c)
 		flags_restore(e);
 		t->t->code = e->p;
 	}
+	if (t->second)
+		emit_second(t);
 	if (!t->vec)
 		return;
 	e_gs_is_0(e, G(hot.simd));
@@ -1196,11 +1222,11 @@ static void prepare(struct tr *t, struct tclass *c)
 }
 
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
-			 bool plain)
+			 bool plain, const struct tpage *second)
 {
 	struct trans *x = v->trans;
 	struct tclass c[BLOCK_INSNS + 2];
-	struct tr t = {.x = x, .b = b};
+	struct tr t = {.x = x, .b = b, .second = second};
 	u32 need = (u32)(sizeof(struct tblock) + b->retired * sizeof(struct tinsn) + 15) & ~15u;
 	bool more = true;
 	if (x->store_used + need > x->store_size)
@@ -1209,6 +1235,8 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	memset(t.t, 0, sizeof(*t.t));
 	t.t->block_rip = b->rip;
 	t.t->page = page;
+	t.t->plain = plain;
+	t.t->second = second ? second->desc : 0;
 	t.t->count = b->retired;
 	prepare(&t, c);
 	if (!plain)
