@@ -33,6 +33,40 @@ static u8 *place(unsigned at, const void *bytes, size_t n)
 #define PUT(at, ...) place(at, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}))
 #define RETURNS(n)   0xb8, (n), 0, 0, 0, 0xc3 /* mov eax, n; ret */
 
+/* mov eax, imm, whose second and third byte are in the next page: changed, and mapped elsewhere, once
+ * it is hot. */
+static void two_pages(void)
+{
+	u8 *p = PUT(4096 - 2, RETURNS(0x31)), *other = page_alloc();
+	unsigned bad = 0;
+
+	for (unsigned i = 0; i < 40; i++) {
+		p[2] = (u8)i;
+		bad += run(p, (struct call){0}) != (0x31 | i << 8);
+	}
+	CHECK_EQ(bad, 0, "a hot instruction in two pages, the second one written");
+	for (unsigned i = 0; i < 40; i++) {
+		p[1] = (u8)i;
+		bad += run(p, (struct call){0}) != (i | 39 << 8);
+	}
+	CHECK_EQ(bad, 0, "the first one written");
+	memcpy(other, p + 2, 6);
+	other[0] = 9;
+	page_map(VA, (u64)code, PTE_P | PTE_W);
+	for (unsigned i = 0; i < 40; i++) {
+		page_map(VA + 4096, i & 1 ? (u64)other : (u64)code + 4096, PTE_P | PTE_W);
+		bad += run((void *)(VA + 4094), (struct call){0}) != (39 | (i & 1 ? 9 : 39) << 8);
+	}
+	CHECK_EQ(bad, 0, "the second one mapped elsewhere");
+	for (unsigned i = 0; i < 40; i++) {
+		page_map(VA + 4096, (u64)code + 4096, i & 1 ? PTE_P | PTE_W : 0);
+		if (i & 1)
+			bad += run((void *)(VA + 4094), (struct call){0}) != (39 | 39 << 8);
+	}
+	CHECK_EQ(bad, 0, "the second one absent in between");
+	page_map(VA + 4096, 0, 0);
+}
+
 static void self_modifying(void)
 {
 	static const u32 source = 0x11223344;
@@ -79,6 +113,7 @@ static void self_modifying(void)
 	CHECK_EQ(run(p, (struct call){0}), 0x21, "an instruction that crosses a page");
 	p[11] = 0x22;
 	CHECK_EQ(run(p + 10, (struct call){0}), 0x22, "its second page, from outside");
+	two_pages();
 	/* data beside code in one page is not code */
 	p = PUT(512, 0xff, 5, 58, 0, 0, 0, 0xff, 0xc9, 0x75, 0xf6, 0x8b, 5, 48, 0, 0, 0, 0xc3);
 	*(u32 *)(p + 64) = 0;
