@@ -124,9 +124,8 @@ static void translated(struct run *r, const struct diff_case *k, const struct in
 {
 	const struct cpu *c = r->s.cpu[DM_64];
 	bool native = in && translated_natively(c, in);
-	u64 dead = in && host->trap != TRAP_NONE && host->r.rip == k->r.rip
-			   ? translated_dead(c, in)
-			   : 0;
+	u64 dead = in && host->trap != TRAP_NONE && host->r.rip == k->r.rip ? translated_dead(c, in)
+									    : 0;
 
 	soft->r.rflags = (soft->r.rflags & ~dead) | (host->r.rflags & dead);
 	if (!count)
@@ -213,10 +212,9 @@ static int loop(struct run *r)
 static int parse(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"seed", 1, NULL, 's'}, {"cases", 1, NULL, 'n'}, {"first", 1, NULL, 'f'},
-		{"form", 1, NULL, 'F'}, {"show", 1, NULL, 'S'},	 {"verbose", 0, NULL, 'v'},
-		{"list", 0, NULL, 'l'}, {"translated", 0, NULL, 't'},
-		{NULL, 0, NULL, 0},
+		{"seed", 1, NULL, 's'}, {"cases", 1, NULL, 'n'},      {"first", 1, NULL, 'f'},
+		{"form", 1, NULL, 'F'}, {"show", 1, NULL, 'S'},	      {"verbose", 0, NULL, 'v'},
+		{"list", 0, NULL, 'l'}, {"translated", 0, NULL, 't'}, {NULL, 0, NULL, 0},
 	};
 	const char *env = getenv("HOLM_DIFF_CASES");
 	int c;
@@ -258,11 +256,13 @@ static int report_translated(const struct run *r, bool strict)
 				few++;
 			}
 		}
-	printf("diff: 64-bit cases in host code %llu, by a body called from it %llu, not translated "
+	printf("diff: 64-bit cases in host code %llu, by a body called from it %llu, not "
+	       "translated "
 	       "%llu\n",
 	       (unsigned long long)r->natively, (unsigned long long)r->by_body,
 	       (unsigned long long)r->interpreted);
-	printf("diff: forms in host code: %u with registers (least %u times), %u with memory (least "
+	printf("diff: forms in host code: %u with registers (least %u times), %u with memory "
+	       "(least "
 	       "%u)\n",
 	       forms[0], forms[0] ? least[0] : 0, forms[1], forms[1] ? least[1] : 0);
 	return few || (strict && (!forms[0] || !forms[1] || r->interpreted > r->natively / 4));

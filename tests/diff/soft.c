@@ -2,8 +2,9 @@
 /*
  * soft: executes cases in the interpreter, at CPL 3 in long mode, paging as the host's.
  *
- * With `translate` those of 64-bit mode go through translated code. One CPU per mode, with page tables that map the sandbox where the host has it. Exceptions are
- * taken where the body's long jump lands, before delivery.
+ * With `translate` those of 64-bit mode go through translated code. One CPU per mode, with page
+ * tables that map the sandbox where the host has it. Exceptions are taken where the body's long
+ * jump lands, before delivery.
  */
 #include "soft.h"
 
@@ -163,9 +164,8 @@ int soft_open(struct soft *s, bool has_fs, bool translate)
 	memset(s->tables, 0, TABLE_SIZE);
 	build_tables(s);
 	for (unsigned m = 0; m < DM_COUNT; m++) {
-		s->cpu[m] = translate && m == DM_64
-				    ? translated_open(&s->model, &ops, s, s->code)
-				    : plain_cpu(s);
+		s->cpu[m] = translate && m == DM_64 ? translated_open(&s->model, &ops, s, s->code)
+						    : plain_cpu(s);
 		if (!s->cpu[m])
 			return -1;
 		load_state(s, m, has_fs);

@@ -33,8 +33,8 @@ static u8 *place(unsigned at, const void *bytes, size_t n)
 #define PUT(at, ...) place(at, (const u8[]){__VA_ARGS__}, sizeof((const u8[]){__VA_ARGS__}))
 #define RETURNS(n)   0xb8, (n), 0, 0, 0, 0xc3 /* mov eax, n; ret */
 
-/* mov eax, imm, whose second and third byte are in the next page: changed, and mapped elsewhere, once
- * it is hot. */
+/* mov eax, imm, whose second and third byte are in the next page: changed, and mapped elsewhere,
+ * once it is hot. */
 static void two_pages(void)
 {
 	u8 *p = PUT(4096 - 2, RETURNS(0x31)), *other = page_alloc();

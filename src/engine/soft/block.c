@@ -29,8 +29,10 @@ static void block_end(struct cpu *c, const struct insn *in)
 
 int block_open(struct vcpu *v)
 {
-	void *p = mmap(NULL, BLOCK_STORE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p;
+	v->store_size = v->trans ? BLOCK_STORE_TRANS : BLOCK_STORE;
+	p = mmap(NULL, v->store_size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return FAIL(-ENOMEM, "out of memory for decoded code");
 	v->store = p;
@@ -41,7 +43,7 @@ int block_open(struct vcpu *v)
 void block_close(struct vcpu *v)
 {
 	if (v->store)
-		munmap(v->store, BLOCK_STORE);
+		munmap(v->store, v->store_size);
 	v->store = NULL;
 }
 
@@ -65,7 +67,7 @@ static u32 hash_bytes(const u8 *p, unsigned n)
 
 static unsigned hash_index(gpa_t gpa, u32 mode)
 {
-	return (unsigned)((gpa ^ gpa >> 14 ^ (u64)mode << 7) & (BLOCK_HASH - 1));
+	return (unsigned)((gpa ^ gpa >> 16 ^ (u64)mode << 9) & (BLOCK_HASH - 1));
 }
 
 static struct jump_slot *jump_slot(struct vcpu *v, u64 rip)
@@ -134,7 +136,7 @@ static struct block *block_decode(struct vcpu *v, const struct source *src)
 	const u32 most = sizeof(struct block) + (BLOCK_INSNS + 1) * sizeof(struct insn);
 	struct block *b;
 	bool more = true;
-	if (v->store_used + most > BLOCK_STORE) {
+	if (v->store_used + most > v->store_size) {
 		block_reset(v);
 		v->block_drops++;
 	}
@@ -185,11 +187,17 @@ static bool block_fits(const struct cpu *c, const struct block *b)
 static struct block *block_find(struct vcpu *v, gpa_t gpa)
 {
 	struct cpu *c = &v->cpu;
-	struct block *b = v->hash[hash_index(gpa, c->mode)];
-	for (; b; b = b->chain)
+	struct block **from = &v->hash[hash_index(gpa, c->mode)], *b;
+	while ((b = *from) != NULL) {
+		if (b->gpa == gpa && !block_current(b)) {
+			*from = b->chain; /* never good again */
+			continue;
+		}
 		if (b->gpa == gpa && b->rip == c->rip && b->mode == c->mode &&
-		    b->cs_base == c->seg_base[S_CS] && block_current(b))
+		    b->cs_base == c->seg_base[S_CS])
 			return b;
+		from = &b->chain;
+	}
 	return NULL;
 }
 

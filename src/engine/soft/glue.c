@@ -37,11 +37,11 @@ static u8 *glue_page(struct cpu *c, gpa_t page, unsigned *flags)
 	if (unlikely(page >> 12 == lapic_base(&v->lapic) >> 12 && lapic_mmio(&v->lapic)))
 		return NULL;
 	if (!s->rom)
-		*flags = __atomic_load_n(&s->pages[(page - s->gpa) >> 12].lines,
-					 __ATOMIC_SEQ_CST) ||
-					 unlikely(!lockstep_tags(v))
-				 ? PAGE_CODE
-				 : PAGE_WRITABLE;
+		*flags =
+			__atomic_load_n(&s->pages[(page - s->gpa) >> 12].lines, __ATOMIC_SEQ_CST) ||
+					unlikely(!lockstep_tags(v))
+				? PAGE_CODE
+				: PAGE_WRITABLE;
 	return s->host + (page - s->gpa);
 }
 

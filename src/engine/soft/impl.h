@@ -59,10 +59,11 @@ struct block {
 	struct insn insn[];
 };
 
-#define JUMP_CACHE  4096u
-#define BLOCK_HASH  16384u
-#define BLOCK_STORE (12u << 20)
-#define BLOCK_INSNS 48u
+#define JUMP_CACHE	  4096u
+#define BLOCK_HASH	  65536u
+#define BLOCK_STORE	  (12u << 20)
+#define BLOCK_STORE_TRANS (40u << 20) /* when it is full, translated code goes, too */
+#define BLOCK_INSNS	  48u
 
 struct jump_slot {
 	u64 gen;
@@ -82,7 +83,7 @@ struct vcpu {
 	struct jump_slot jump[JUMP_CACHE];
 	struct block *hash[BLOCK_HASH];
 	u8 *store;
-	u32 store_used;
+	u32 store_used, store_size;
 	/* others read or write, atomic */
 	u64 epoch_seen; /* write tags are clean of code pages marked up to here; ~0: not running */
 	u32 sleeping;	/* waits on cpu.event in a futex */
@@ -97,7 +98,7 @@ struct vcpu {
 	struct lockstep *lockstep; /* NULL: not compared with the interpreter */
 	bool failed;		   /* fail_text() says why */
 	bool plain;		   /* the next block goes without stack windows */
-	struct tlink *link; /* wants to be linked to the block that is entered next */
+	struct tlink *link;	   /* wants to be linked to the block that is entered next */
 	u64 native_gen, armed;
 	timer_t host_timer;
 };
@@ -117,7 +118,7 @@ struct engine {
 	const struct soft_page *changed[CHANGES];
 	unsigned hot_runs; /* executions before a block is translated; 0: never */
 	bool lockstep;
-	u32 extint;	   /* level of the PIC's INTR; atomic */
+	u32 extint; /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;
 	unsigned world_wanted;

@@ -20,8 +20,7 @@ static enum tkind kind_one(const struct insn *in)
 		return (op & 7) < 6 ? T_COPY : T_INTERP;
 	switch (op) {
 	case 0x50 ... 0x57: return in->osz == 8 ? T_PUSH_R : T_INTERP;
-	case 0x58 ... 0x5f: 
-		return in->osz != 8 ? T_INTERP : in->rm == R_RSP ? T_POP_RSP : T_POP_R;
+	case 0x58 ... 0x5f: return in->osz != 8 ? T_INTERP : in->rm == R_RSP ? T_POP_RSP : T_POP_R;
 	case 0x68:
 	case 0x6a: return in->osz == 8 ? T_PUSH_I : T_INTERP;
 	case 0x70 ... 0x7f: return to_code(in, T_JCC);
@@ -254,7 +253,8 @@ struct tclass classify(const struct insn *in, u32 mode)
 			t.read = f->op[i].access & OPA_R;
 			t.write = f->op[i].access & OPA_W;
 		}
-	if (!t.size || t.size > 32 || (t.size & (t.size - 1) && t.size != 10)) { /* not an operand this translator knows */
+	if (!t.size || t.size > 32 ||
+	    (t.size & (t.size - 1) && t.size != 10)) { /* not an operand this translator knows */
 		t.kind = T_INTERP;
 		t.fl_read = FL_ALL;
 		t.fl_kill = 0;

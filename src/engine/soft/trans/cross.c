@@ -2,10 +2,10 @@
 /*
  * cross: an instruction whose bytes lie in two pages: a translated block of its own.
  *
- * The decoder's blocks end before such an instruction, which the interpreter fetches anew each time.
- * Once it is hot, it becomes a block of its first page; the second page drops it, too, when its code
- * changes, and at its head stands a comparison: the second page must still be mapped to what the
- * bytes came from (its entry in the code table), or C looks again.
+ * The decoder's blocks end before such an instruction, which the interpreter fetches anew each
+ * time. Once it is hot, it becomes a block of its first page; the second page drops it, too, when
+ * its code changes, and at its head stands a comparison: the second page must still be mapped to
+ * what the bytes came from (its entry in the code table), or C looks again.
  *
  * Context: owner.
  */

@@ -10,8 +10,8 @@
  *
  * Not compared: instructions that cannot be run twice (`alone`: they are blocks of their own and
  * interpreted), and blocks that met MMIO or their own code. Flags that an instruction leaves
- * undefined, and flags that nobody can see because the instruction that faulted overwrites them when
- * it runs again, may differ.
+ * undefined, and flags that nobody can see because the instruction that faulted overwrites them
+ * when it runs again, may differ.
  *
  * In this mode the interpreter's TLB has no write tags, so that its stores come by will_write; the
  * translator's tables are filled as ever.
@@ -88,9 +88,11 @@ bool lockstep_alone(const struct insn *in)
 /* --- images --- */
 
 #define EACH_FIELD(X)                                                                              \
-	X(r) X(fl_res) X(fl_car) X(fl_sx) X(rflags) X(rip) X(seg_base) X(x87_rip) X(x87_dp)        \
-	X(dr6_pending) X(pdpte) X(seg_chk) X(mode) X(x87_op) X(x87_cs) X(x87_ds) X(cpl) X(shadow)  \
-	X(fpu_live) X(repeated) X(dr_armed) X(intr_wait) X(view) X(exc) X(s)
+	X(r)                                                                                       \
+	X(fl_res) X(fl_car) X(fl_sx) X(rflags) X(rip) X(seg_base) X(x87_rip) X(x87_dp)             \
+		X(dr6_pending) X(pdpte) X(seg_chk) X(mode) X(x87_op) X(x87_cs) X(x87_ds) X(cpl)    \
+			X(shadow) X(fpu_live) X(repeated) X(dr_armed) X(intr_wait) X(view) X(exc)  \
+				X(s)
 
 static void image_take(struct image *i, struct cpu *c)
 {
@@ -256,8 +258,8 @@ static u64 flags_free(const struct block *b, unsigned n, bool fault)
 	for (unsigned i = 0; i + fault < n; i++) {
 		const struct insn_form *f = &insn_forms[b->insn[i].form];
 		u8 shift = shift_undefined(&b->insn[i]);
-		undefined = shift ? undefined | shift
-				  : (u8)((undefined & ~f->fl_write) | f->fl_undef);
+		undefined =
+			shift ? undefined | shift : (u8)((undefined & ~f->fl_write) | f->fl_undef);
 	}
 	if (fault) {
 		for (unsigned i = b->retired; i-- >= n;) {

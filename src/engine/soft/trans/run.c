@@ -120,7 +120,8 @@ void trans_reset(struct vcpu *v)
 
 static struct tpage **page_slot(struct trans *x, gpa_t gpa, u64 rip)
 {
-	return &x->hash[(gpa >> 12 ^ rip >> 12 ^ rip >> 24) % TRANS_HASH];
+	/* the two differ by the same for all of a kernel's pages */
+	return &x->hash[((gpa >> 12) + (rip >> 12) * 3 + (rip >> 24)) % TRANS_HASH];
 }
 
 static struct tpage **frame_slot(struct trans *x, const struct soft_page *info)

@@ -37,10 +37,11 @@ struct lockstep;
 struct tinsn {
 	struct insn in;
 	u64 rip;
-	u8 size; /* of its memory accesses */
+	u8 size;    /* of its memory accesses */
 	bool saved; /* when it faults in the host, the flags are in hot.status */
-	u32 at;	 /* its host code, from the block's start */
-	/* the first of a stack window: its bytes, from RSP (LEAVE: RBP) before it; len 0: it is not */
+	u32 at;	    /* its host code, from the block's start */
+	/* the first of a stack window: its bytes, from RSP (LEAVE: RBP) before it; len 0: it is not
+	 */
 	s16 stack_lo;
 	u16 stack_len;
 };
@@ -58,7 +59,8 @@ struct tlink {
 struct tblock {
 	struct tpage *page;
 	struct tblock *sibling; /* in page */
-	/* an instruction in two pages, see cross.c: others of the second page; its code table entry */
+	/* an instruction in two pages, see cross.c: others of the second page; its code table entry
+	 */
 	struct tblock *cross_next;
 	u32 second; /* 0: it is none */
 	bool dropped, plain;
@@ -99,21 +101,22 @@ struct trans_hot {
 	u64 rt, wt;    /* read and write tables of the current view */
 	u64 xt;	       /* code table of the current mode */
 	u64 desc;      /* descriptors: two u32 offsets into the code cache, for its two entries */
-	u64 code, code_saved; /* what they are offsets from */
+	u64 code, code_saved;	   /* what they are offsets from */
 	u64 stack_page, stack_add; /* guest page of the stack window, host minus guest */
 	u64 host_rsp;
 	u64 self;
 	u64 link;
 	u64 ea, rax;
 	u64 x87_dp; /* for the instruction that x87 names, if it has a memory operand */
-	u32 x87;    /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are right */
+	u32 x87;    /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are
+		       right */
 	u32 simd;   /* the guest's vector registers are in the host's */
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
 };
 
 #define TRANS_VIEWS    3u
 #define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.3 TiB of addresses */
-#define TRANS_HOT_RUNS 8u
+#define TRANS_HOT_RUNS 3u
 #define TRANS_HASH     4096u
 #define DESC_BYTES     BIT64(31)
 #define TRANS_LOG      16384u
@@ -264,9 +267,9 @@ enum tkind {
 };
 struct tclass {
 	u8 kind;
-	u8 size;	     /* of the memory operand */
-	bool read, write;    /* memory */
-	bool vec;	     /* needs the vector registers, x87 and MXCSR in the host */
+	u8 size;	  /* of the memory operand */
+	bool read, write; /* memory */
+	bool vec;	  /* needs the vector registers, x87 and MXCSR in the host */
 	bool x87;
 	bool fl_touch;	     /* reads or writes flags */
 	u8 fl_read, fl_kill; /* flags read; written for certain */

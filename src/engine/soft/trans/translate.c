@@ -21,7 +21,8 @@
 struct ea {
 	enum {
 		EA_SIMPLE, /* base + disp */
-		EA_AGAIN,  /* base + index << scale + disp + segment, at most one of them in a slot */
+		EA_AGAIN,  /* base + index << scale + disp + segment, at most one of them in a slot
+			    */
 		EA_STORED, /* in hot.ea */
 	} kind;
 	unsigned base, index; /* EA_SIMPLE: the host's register; EA_AGAIN: the guest's, 16: none */
@@ -32,7 +33,16 @@ struct ea {
 
 /* Code that stands behind the block: misses, crossings, exits. */
 struct side {
-	enum { SIDE_CROSS, SIDE_MISS, SIDE_EXIT, SIDE_LINK, SIDE_SIMD, SIDE_STACK, SIDE_BODY, SIDE_AGAIN } kind;
+	enum {
+		SIDE_CROSS,
+		SIDE_MISS,
+		SIDE_EXIT,
+		SIDE_LINK,
+		SIDE_SIMD,
+		SIDE_STACK,
+		SIDE_BODY,
+		SIDE_AGAIN
+	} kind;
 	u8 *from; /* rel32 of the jump that leads here */
 	u8 *back; /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
 	u8 *done; /* SIDE_MISS: behind the instruction */
@@ -52,7 +62,7 @@ struct tr {
 	struct tblock *t;
 	struct side side[SIDE_MAX];
 	unsigned sides;
-	u8 live[BLOCK_INSNS + 2]; /* flags needed before instruction i */
+	u8 live[BLOCK_INSNS + 2];     /* flags needed before instruction i */
 	bool window[BLOCK_INSNS + 2]; /* its stack access is in a window, see stack_windows() */
 	unsigned i;		      /* the instruction that is emitted */
 	unsigned links;
@@ -244,8 +254,8 @@ static void done_here(struct tr *t, unsigned s)
  * A run of instructions that move RSP by known amounts touches bytes whose distance from RSP is
  * known. One guard before the first of them proves that all lie in the page hot.stack_page, which
  * is mapped for reading and writing: then the accesses need no lookups, and cannot fault. Where it
- * does not hold, trans_stack() looks for such a page; where there is none, the block is run as it is
- * translated without windows (TX_PLAIN).
+ * does not hold, trans_stack() looks for such a page; where there is none, the block is run as it
+ * is translated without windows (TX_PLAIN).
  */
 #define WINDOW_MOST 2048
 
@@ -301,15 +311,11 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 	case T_PUSH_M:
 	case T_PUSHF:
 	case T_CALL:
-	case T_CALL_E:
-		u.lo = u.move = -8;
-		return u;
+	case T_CALL_E: u.lo = u.move = -8; return u;
 	case T_POP_RSP: u.last = true; /* fallthrough */
 	case T_POP_R:
 	case T_POPF:
-	case T_RET:
-		u.hi = u.move = 8;
-		return u;
+	case T_RET: u.hi = u.move = 8; return u;
 	case T_COPY:
 		if (rsp) {
 			u.lo = (s32)in->disp;
@@ -318,10 +324,10 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 		if (!writes_rsp(in))
 			return u;
 		/* ADD, SUB RSP, imm */
-		if ((in->opcode == 0x81 || in->opcode == 0x83) &&
-		    insn_forms[in->form].map == 0 && in->osz == 8 && !(in->pfx & PFX_MEM) &&
-		    in->rm == R_RSP && (in->modrm & 0x38) % 0x28 == 0 &&
-		    (s64)in->imm > -WINDOW_MOST && (s64)in->imm < WINDOW_MOST) {
+		if ((in->opcode == 0x81 || in->opcode == 0x83) && insn_forms[in->form].map == 0 &&
+		    in->osz == 8 && !(in->pfx & PFX_MEM) && in->rm == R_RSP &&
+		    (in->modrm & 0x38) % 0x28 == 0 && (s64)in->imm > -WINDOW_MOST &&
+		    (s64)in->imm < WINDOW_MOST) {
 			u.move = in->modrm & 0x38 ? -(s32)in->imm : (s32)in->imm;
 			return u;
 		}
@@ -716,7 +722,8 @@ static void emit_leave(struct tr *t, struct tinsn *ti, bool live)
 
 /* --- what the kernel does all the time (SDM 2: PUSHF, POPF, CLI, STI, SWAPGS) --- */
 
-#define POPF_REST 0x247500u /* what POPF changes at CPL 0 besides IF and the status: its body knows */
+#define POPF_REST                                                                                  \
+	0x247500u /* what POPF changes at CPL 0 besides IF and the status: its body knows */
 
 /* op qword gs:[off], imm32: 1 or, 4 and, 6 xor */
 static void gs_imm(struct emit *e, unsigned op, u32 off, u32 imm)
@@ -738,7 +745,8 @@ static void gs_byte(struct emit *e, unsigned to, u32 off)
 	e_mem(e, to, NOREG, NOREG, 0, (s32)off);
 }
 
-/* The instruction's body, from here, if the jump is taken; the flags are in hot.status or nowhere. */
+/* The instruction's body, from here, if the jump is taken; the flags are in hot.status or nowhere.
+ */
 static void body_if(struct tr *t, struct tinsn *ti, unsigned cc)
 {
 	struct side *s = side(t);
