@@ -89,10 +89,10 @@ bool lockstep_alone(const struct insn *in)
 
 #define EACH_FIELD(X)                                                                              \
 	X(r)                                                                                       \
-	X(fl_res) X(fl_car) X(fl_sx) X(rflags) X(rip) X(seg_base) X(x87_rip) X(x87_dp)             \
-		X(dr6_pending) X(pdpte) X(seg_chk) X(mode) X(x87_op) X(x87_cs) X(x87_ds) X(cpl)    \
-			X(shadow) X(fpu_live) X(repeated) X(dr_armed) X(intr_wait) X(view) X(exc)  \
-				X(s)
+	X(fl_res)                                                                                  \
+	X(fl_car) X(fl_sx) X(rflags) X(rip) X(seg_base) X(x87_rip) X(x87_dp) X(dr6_pending)        \
+		X(pdpte) X(seg_chk) X(mode) X(x87_op) X(x87_cs) X(x87_ds) X(cpl) X(shadow)         \
+			X(fpu_live) X(repeated) X(dr_armed) X(intr_wait) X(view) X(exc) X(s)
 
 static void image_take(struct image *i, struct cpu *c)
 {
