@@ -87,29 +87,47 @@ bool lockstep_alone(const struct insn *in)
 
 /* --- images --- */
 
-#define EACH_FIELD(X)                                                                              \
-	X(r)                                                                                       \
-	X(fl_res)                                                                                  \
-	X(fl_car) X(fl_sx) X(rflags) X(rip) X(seg_base) X(x87_rip) X(x87_dp) X(dr6_pending)        \
-		X(pdpte) X(seg_chk) X(mode) X(x87_op) X(x87_cs) X(x87_ds) X(cpl) X(shadow)         \
-			X(fpu_live) X(repeated) X(dr_armed) X(intr_wait) X(view) X(exc) X(s)
+#define FIELD(f) memcpy(take ? (void *)&i->f : &c->f, take ? &c->f : (void *)&i->f, sizeof(i->f))
+
+static always_inline void image_copy(struct image *i, struct cpu *c, bool take)
+{
+	if (c->fpu_live)
+		fpu_store(c);
+	FIELD(r);
+	FIELD(fl_res);
+	FIELD(fl_car);
+	FIELD(fl_sx);
+	FIELD(rflags);
+	FIELD(rip);
+	FIELD(seg_base);
+	FIELD(x87_rip);
+	FIELD(x87_dp);
+	FIELD(dr6_pending);
+	FIELD(pdpte);
+	FIELD(seg_chk);
+	FIELD(mode);
+	FIELD(x87_op);
+	FIELD(x87_cs);
+	FIELD(x87_ds);
+	FIELD(cpl);
+	FIELD(shadow);
+	FIELD(fpu_live);
+	FIELD(repeated);
+	FIELD(dr_armed);
+	FIELD(intr_wait);
+	FIELD(view);
+	FIELD(exc);
+	FIELD(s);
+}
 
 static void image_take(struct image *i, struct cpu *c)
 {
-	if (c->fpu_live)
-		fpu_store(c);
-#define X(f) memcpy(&i->f, &c->f, sizeof(i->f));
-	EACH_FIELD(X)
-#undef X
+	image_copy(i, c, true);
 }
 
-static void image_put(const struct image *i, struct cpu *c)
+static void image_put(struct image *i, struct cpu *c)
 {
-	if (c->fpu_live)
-		fpu_store(c);
-#define X(f) memcpy(&c->f, &i->f, sizeof(i->f));
-	EACH_FIELD(X)
-#undef X
+	image_copy(i, c, false);
 }
 
 /* --- memory --- */
