@@ -491,7 +491,7 @@ u64 trans_fault(struct vcpu *v, struct tinsn *ti)
 u64 trans_stack(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
-	unsigned base = ti->in.opcode == 0xc9 ? R_RBP : R_RSP; /* LEAVE */
+	unsigned base = ti->leave ? R_RBP : R_RSP;
 	if (table_stack(v, c->r[base] + (u64)(s64)ti->stack_lo, ti->stack_len))
 		return 1;
 	c->rip = ti->rip;

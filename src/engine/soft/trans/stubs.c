@@ -199,6 +199,52 @@ static void into_miss(struct emit *e)
 	leave(e);
 }
 
+/* movsx or movzx to, word [r10 + off] */
+static void word_of_r10(struct emit *e, unsigned op, unsigned to, size_t off)
+{
+	e_rex(e, true, to, 0, H_R10);
+	e8(e, 0x0f);
+	e8(e, op);
+	e_mem(e, to, H_R10, NOREG, 0, (s32)off);
+}
+
+/* mov r11, [a]; mov rax, [b]; and back, crosswise */
+static void swap_gs(struct emit *e, u32 a, u32 b)
+{
+	e_gs_load(e, H_R11, a);
+	e_gs_load(e, H_RAX, b);
+	e_gs_store(e, H_R11, b);
+	e_gs_store(e, H_RAX, a);
+}
+
+/* r10 tinsn, its bytes counted from r9: the window before this one may do. */
+static void other_stack(struct emit *e)
+{
+	u8 *no[2];
+	e_gs_store(e, H_RAX, G(hot.rax));
+	word_of_r10(e, 0xbf, H_R11, offsetof(struct tinsn, stack_lo));
+	e_lea(e, H_R11, H_R11, H_R9, 0, 0, 8);
+	e_gs(e, true, 0x2b, H_R11, G(hot.other_page)); /* sub */
+	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tinsn, stack_len));
+	e8(e, 0x49); /* cmp r11, 4095 */
+	e8(e, 0x81);
+	e8(e, 0xfb);
+	e32(e, RAM_PAGE - 1);
+	no[0] = e_jcc_fwd(e, 7);
+	e_lea(e, H_RAX, H_RAX, H_R11, 0, 0, 8);
+	e8(e, 0x48); /* cmp rax, 4096 */
+	e8(e, 0x3d);
+	e32(e, RAM_PAGE);
+	no[1] = e_jcc_fwd(e, 7);
+	swap_gs(e, G(hot.stack_page), G(hot.other_page));
+	swap_gs(e, G(hot.stack_add), G(hot.other_add));
+	e_gs_load(e, H_RAX, G(hot.rax));
+	e8(e, 0xc3);
+	e_here(e, no[0]);
+	e_here(e, no[1]);
+	e_gs_load(e, H_RAX, G(hot.rax));
+}
+
 /* r10 tinsn; the flags are in hot.status or nowhere. Comes back with a window, or leaves. */
 static void into_stack(struct emit *e)
 {
@@ -312,6 +358,8 @@ void stubs_build(struct vcpu *v)
 	x->miss = e.p;
 	into_miss(&e);
 	x->stack = e.p;
+	other_stack(&e);
+	x->stack_leave = e.p;
 	into_stack(&e);
 	x->stubs = x->used = (u32)(e.p - x->rw + 63) & ~63u;
 }

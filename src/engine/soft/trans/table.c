@@ -40,12 +40,26 @@ static void release(void *p, u64 bytes)
 static void drop_stacks(struct vcpu *v)
 {
 	struct trans *x = v->trans;
-	v->hot.stack_page = NO_STACK;
-	v->hot.stack_add = 0;
+	v->hot.stack_page = v->hot.other_page = NO_STACK;
+	v->hot.stack_add = v->hot.other_add = 0;
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
-		x->stack_page[i] = NO_STACK;
-		x->stack_add[i] = 0;
+		x->window[i].page = x->window[i].other_page = NO_STACK;
+		x->window[i].add = x->window[i].other_add = 0;
 	}
+}
+
+static void switch_stacks(struct vcpu *v, unsigned view)
+{
+	struct trans *x = v->trans;
+	x->window[x->view].page = v->hot.stack_page;
+	x->window[x->view].add = v->hot.stack_add;
+	x->window[x->view].other_page = v->hot.other_page;
+	x->window[x->view].other_add = v->hot.other_add;
+	v->hot.stack_page = x->window[view].page;
+	v->hot.stack_add = x->window[view].add;
+	v->hot.other_page = x->window[view].other_page;
+	v->hot.other_add = x->window[view].other_add;
+	x->view = view;
 }
 
 int table_open(struct vcpu *v)
@@ -191,13 +205,8 @@ void table_mode(struct vcpu *v)
 		drop_code(x, ctx, true);
 		x->xt_mode[ctx] = c->mode;
 	}
-	if (x->view != view) {
-		x->stack_page[x->view] = v->hot.stack_page;
-		x->stack_add[x->view] = v->hot.stack_add;
-		v->hot.stack_page = x->stack_page[view];
-		v->hot.stack_add = x->stack_add[view];
-		x->view = view;
-	}
+	if (x->view != view)
+		switch_stacks(v, view);
 	v->hot.xt = (u64)x->xt[ctx];
 	v->hot.rt = (u64)x->rt[view];
 	v->hot.wt = (u64)x->wt[view];
@@ -209,6 +218,8 @@ bool table_stack(struct vcpu *v, u64 la, unsigned len)
 	u64 n = page_number(la), entry = x->wt[x->view][n];
 	if (!entry || x->rt[x->view][n] != entry || !canonical(la) || (la & 0xfff) + len > RAM_PAGE)
 		return false;
+	v->hot.other_page = v->hot.stack_page;
+	v->hot.other_add = v->hot.stack_add;
 	v->hot.stack_page = la & ~0xfffull;
 	v->hot.stack_add = entry - 1;
 	return true;

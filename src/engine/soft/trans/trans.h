@@ -39,6 +39,7 @@ struct tinsn {
 	u64 rip;
 	u8 size;    /* of its memory accesses */
 	bool saved; /* when it faults in the host, the flags are in hot.status */
+	bool leave; /* LEAVE: its stack window is counted from RBP */
 	u32 at;	    /* its host code, from the block's start */
 	/* the first of a stack window: its bytes, from RSP (LEAVE: RBP) before it; len 0: it is not
 	 */
@@ -103,6 +104,7 @@ struct trans_hot {
 	u64 desc;      /* descriptors: two u32 offsets into the code cache, for its two entries */
 	u64 code, code_saved;	   /* what they are offsets from */
 	u64 stack_page, stack_add; /* guest page of the stack window, host minus guest */
+	u64 other_page, other_add; /* the one before: system calls go back and forth */
 	u64 host_rsp;
 	u64 self;
 	u64 link;
@@ -145,7 +147,9 @@ struct trans {
 	struct tpage *hash[TRANS_HASH], *frame[TRANS_HASH];
 	u64 *rt[TRANS_VIEWS], *wt[TRANS_VIEWS];
 	unsigned view; /* the current one; of the others these are the stack windows */
-	u64 stack_page[TRANS_VIEWS], stack_add[TRANS_VIEWS];
+	struct {
+		u64 page, add, other_page, other_add;
+	} window[TRANS_VIEWS];
 	u32 *xt[2];
 	u32 xt_mode[2];
 	u32 *desc;
@@ -153,7 +157,8 @@ struct trans {
 	struct tlog log[2], xlog[2][2];
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
-	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault, *stack;
+	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
+	u8 *stack, *stack_leave;
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;

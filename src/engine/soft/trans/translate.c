@@ -395,12 +395,12 @@ static void stack_windows(struct tr *t, const struct tclass *c)
 }
 
 /* Before the first instruction of a window. */
-static void emit_guard(struct tr *t, struct tinsn *ti, bool leave, bool live)
+static void emit_guard(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	struct side *s;
 	flags_away(t, live);
-	e_lea(e, H_R10, leave ? H_RBP : H_R9, NOREG, 0, ti->stack_lo, 8);
+	e_lea(e, H_R10, ti->leave ? H_RBP : H_R9, NOREG, 0, ti->stack_lo, 8);
 	e_gs(e, true, 0x2b, H_R10, G(hot.stack_page)); /* sub */
 	e8(e, 0x49);				       /* cmp r10, imm32 */
 	e8(e, 0x81);
@@ -1075,7 +1075,7 @@ static void emit_sides(struct tr *t)
 			break;
 		case SIDE_STACK:
 			e_mov_imm(e, H_R10, (u64)s->ti);
-			e_call(e, t->x->stack);
+			e_call(e, s->ti->leave ? t->x->stack_leave : t->x->stack);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_EXIT:
@@ -1178,7 +1178,7 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 		t->saved = false;
 	t->i = i;
 	if (ti->stack_len)
-		emit_guard(t, ti, c->kind == T_LEAVE, live);
+		emit_guard(t, ti, live);
 	switch ((enum tkind)c->kind) {
 	case T_INTERP: emit_interp(t, ti); break;
 	case T_END: emit_end(t, ti); return false;
@@ -1223,6 +1223,7 @@ static void prepare(struct tr *t, struct tclass *c)
 		ti->size = c[i].kind == T_COPY ? c[i].size : 8;
 		ti->stack_len = 0;
 		ti->saved = t->window[i] = false;
+		ti->leave = c[i].kind == T_LEAVE;
 		t->vec |= c[i].vec;
 		live = (u8)((live & ~c[i].fl_kill) | c[i].fl_read);
 		t->live[i] = live;
