@@ -319,6 +319,46 @@ static void shootdown(void)
 	CHECK_EQ(stale, 0, "no stale translation after the handler's invlpg");
 }
 
+/* --- a stack that lies in two pages ---------------------------------------------------------- */
+
+/* Pushes, pops, a call, LEAVE and operands beside RSP, with RSP at `sp`: 2a + 3c + 2d + 3. */
+static u64 stack_work(u64 sp, u64 a, u64 c, u64 d)
+{
+	asm volatile("mov %%rsp, %%r12; mov %[sp], %%rsp\n"
+		     "push %%rax; push %%rcx; pushfq; sub $24, %%rsp\n"
+		     "mov %%rdx, 8(%%rsp); mov %%rax, (%%rsp); add %%rcx, 8(%%rsp)\n"
+		     "push %%rbp; mov %%rsp, %%rbp; push 16(%%rbp)\n"
+		     "call 1f; jmp 2f; 1: addq $3, 8(%%rsp); ret\n"
+		     "2: pop %%rdx; leave\n"
+		     "mov 8(%%rsp), %%rax; add (%%rsp), %%rax\n"
+		     "lea 24(%%rsp), %%rsp; popfq; pop %%rcx; pop %%r8\n"
+		     "add %%r8, %%rax; add %%rcx, %%rax; add %%rdx, %%rax\n"
+		     "mov %%r12, %%rsp"
+		     : "+a"(a), "+c"(c), "+d"(d)
+		     : [sp] "r"(sp)
+		     : "r8", "r12", "memory", "cc");
+	return a;
+}
+
+static void stack_pages(void)
+{
+	u64 page[2] = {(u64)page_alloc(), (u64)page_alloc()};
+	unsigned bad = 0;
+
+	section("a stack in two pages");
+	for (unsigned round = 0; round < 24; round++) {
+		/* neighbours that are none in physical memory, and change places */
+		for (unsigned i = 0; i < 2; i++)
+			page_map(VA + i * 4096, page[(round / 6 + i + 1) & 1], PTE_P | PTE_W);
+		for (int off = -100; off <= 100; off++)
+			bad += stack_work(VA + 4096 + (u64)(s64)off, round, 7, (u64)(s64)off) !=
+			       2 * round + 21 + 2 * (u64)(s64)off + 3;
+	}
+	CHECK_EQ(bad, 0, "each place around the edge");
+	for (unsigned i = 0; i < 2; i++)
+		page_map(VA + i * 4096, 0, 0);
+}
+
 /* --- large pages and invlpg ----------------------------------------------------------------- */
 
 static void large_pages(void)
@@ -459,6 +499,7 @@ void suite(void)
 	split = page_alloc();
 	page_alloc();
 	self_modifying();
+	stack_pages();
 	large_pages();
 	n_cpus = smp_start();
 	print("# %u CPUs\n", n_cpus);
