@@ -1038,13 +1038,28 @@ def mini_translated():
         print(cpus, how, count)
 
 
+@case("full", 900)
+def mini_lockstep():
+    """A boot and some work, each block compared with the interpreter's."""
+    with scratch("lockstep") as d:
+        out, _ = mini_run("head -c 100000 /dev/zero | sha256sum; dmesg -r | grep '^<[0-3]>'",
+                          "--json=" + d + "/j", "--engine", "soft,translate=lockstep", timeout=800)
+        with open(d + "/j") as f:
+            count = json.load(f)["counters"]
+    check(hashlib.sha256(bytes(100000)).hexdigest() in out, out)
+    check(count["compared"] > 1000000 and count["uncompared"] < count["compared"] / 1000, count)
+    print(count)
+
+
 @case("core", 60)
 def translator_refused():
     """Its options and what it cannot have are told."""
     kernel = guest("mini") + "/vmlinuz"
     for option in ("soft,translate=maybe", "soft,translate"):
         refused(["run", "--kernel", kernel, "--engine", option], 2,
-                "takes translate=off, on or eager")
+                "takes translate=off, on, eager or lockstep")
+    refused(["run", "--kernel", kernel, "--engine", "soft,translate=lockstep", "-c", "2"], 2,
+            "translate=lockstep takes 1 vCPU, not 2")
     refused(["run", "--kernel", kernel, "--engine", "soft,translate=on", "-c", "17"], 2,
             "up to 16 vCPUs")
     if os.environ.get("HOLM_MODE", "plain") == "asan":

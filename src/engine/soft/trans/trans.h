@@ -3,17 +3,18 @@
  * trans: translated code in front of the interpreter.
  *
  *   classify.c   what to do with a decoded instruction: copy it, glue it, leave it to its body
- *   translate.c  a decoded block into host code
+ *   translate.c  a decoded block into host code; gen.h has the files that emit the pieces
  *   stubs.c      the hand-made pieces at the start of the code cache
  *   recode.c     an instruction with other registers;  emit.c  a few host instructions
  *   table.c      guest page -> host addend, by view; guest page -> translated code
+ *   run.c        entering and leaving translated code, links between blocks, invalidation
  *   cross.c      an instruction in two pages
  *   lockstep.c   interpreter and translated code side by side
- *   run.c        entering and leaving translated code, links between blocks, invalidation
  *
  * In translated code: guest registers are in the host's of the same name, but RSP is in r9 and
  * r9..r11 are in their slots of the vCPU block; r10 and r11 are scratch; the six status flags are
- * the host's; GS points to the vCPU block; the host's stack is the thread's own.
+ * the host's or put aside in hot.status (blocks have an entry for each); GS points to the vCPU
+ * block; the host's stack is the thread's own.
  *
  * Context: owner of the vCPU.
  */

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gen: what the pieces of the translator share while one block is made.
+ *
+ * Every instruction does its lookups and accesses before it changes anything, so a miss can always
+ * be answered by running the interpreter's body instead. Lookups use the host's flags; while the
+ * guest's are needed they are in the vCPU block (tr.saved).
+ *
+ * Entered by translate.c; access.c, window.c, kinds.c, system.c and leave.c emit. Context: owner.
+ */
+#ifndef ENGINE_SOFT_TRANS_GEN_H
+#define ENGINE_SOFT_TRANS_GEN_H
+
+#include "engine/soft/trans/layout.h"
+
+#define SIDE_MAX 160u
+
+/* The address of a memory operand, so that it can be had again. */
+struct ea {
+	enum {
+		EA_SIMPLE, /* base + disp */
+		EA_AGAIN,  /* base + index << scale + disp + segment, at most one of them in a slot
+			    */
+		EA_STORED, /* in hot.ea */
+	} kind;
+	unsigned base, index; /* EA_SIMPLE: the host's register; EA_AGAIN: the guest's, 16: none */
+	unsigned scale, size;
+	u32 segment; /* its base's place in the vCPU block, 0: none */
+	s64 disp;
+};
+
+/* Code that stands behind the block: misses, crossings, exits. */
+struct side {
+	enum {
+		SIDE_CROSS,
+		SIDE_MISS,
+		SIDE_EXIT,
+		SIDE_LINK,
+		SIDE_SIMD,
+		SIDE_STACK,
+		SIDE_BODY,
+		SIDE_AGAIN
+	} kind;
+	u8 *from; /* rel32 of the jump that leads here */
+	u8 *back; /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
+	u8 *done; /* SIDE_MISS: behind the instruction */
+	struct ea ea;
+	struct tinsn *ti;
+	u8 size;
+	bool write;
+	bool saved; /* exits: where the flags are */
+	int link;
+	u64 target;
+};
+
+struct tr {
+	struct trans *x;
+	struct emit e;
+	struct block *b;
+	struct tblock *t;
+	struct side side[SIDE_MAX];
+	unsigned sides;
+	u8 live[BLOCK_INSNS + 2];     /* flags needed before instruction i */
+	bool window[BLOCK_INSNS + 2]; /* its stack access is in a window, see window_find() */
+	unsigned i;		      /* the instruction that is emitted */
+	unsigned links;
+	bool failed, vec;
+	bool saved; /* the guest's flags are in hot.status, the host's are anything */
+	const struct tpage *second;
+};
+
+/* access.c: where the flags are changes from instruction to instruction. r11 is clobbered. */
+void flags_save(struct emit *e);
+void flags_restore(struct emit *e);
+void flags_away(struct tr *t, bool live);
+void flags_back(struct tr *t);
+
+/* access.c: operands in memory, by lookup */
+struct side *side_new(struct tr *t);
+unsigned reg_in_host(struct emit *e, unsigned n, unsigned scratch);
+void emit_ea_again(struct emit *e, const struct ea *ea);
+void emit_ea(struct tr *t, const struct insn *in, struct ea *ea);
+unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size, bool write);
+void emit_host(struct tr *t, const struct ea *ea);
+unsigned emit_lookup_at(struct tr *t, struct tinsn *ti, unsigned base, s32 disp, bool write);
+void done_here(struct tr *t, unsigned s);
+
+/* window.c: operands on the stack, without */
+bool in_window(const struct tr *t);
+void window_find(struct tr *t, const struct tclass *c);
+void window_guard(struct tr *t, struct tinsn *ti, bool live);
+void window_store(struct tr *t, unsigned from, s32 disp);
+void window_load(struct tr *t, unsigned to, unsigned base, s32 disp);
+
+/* kinds.c: one instruction */
+void emit_interp(struct tr *t, struct tinsn *ti);
+void emit_end(struct tr *t, struct tinsn *ti);
+void reg_to(struct emit *e, unsigned host, unsigned guest);
+void store_r11(struct emit *e);
+void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
+void emit_lea(struct tr *t, struct tinsn *ti);
+void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live);
+void emit_pop(struct tr *t, struct tinsn *ti, bool live);
+void emit_pop_rsp(struct tr *t, struct tinsn *ti);
+void emit_push_m(struct tr *t, struct tinsn *ti, bool live);
+void emit_leave(struct tr *t, struct tinsn *ti, bool live);
+
+/* system.c: what the kernel does all the time */
+void emit_cli(struct tr *t, bool live);
+void emit_sti(struct tr *t, struct tinsn *ti, bool live);
+void emit_swapgs(struct tr *t);
+void emit_pushf(struct tr *t, struct tinsn *ti);
+bool emit_popf(struct tr *t, struct tinsn *ti);
+
+/* leave.c: out of the block */
+void emit_jump(struct tr *t, u64 target);
+void emit_jcc(struct tr *t, struct tinsn *ti);
+void emit_jrcxz(struct tr *t, struct tinsn *ti);
+void emit_call(struct tr *t, struct tinsn *ti, bool live);
+void emit_ret(struct tr *t, struct tinsn *ti, bool live);
+void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live);
+void emit_call_e(struct tr *t, struct tinsn *ti, bool live);
+void emit_jmp(struct tr *t, struct tinsn *ti);
+
+#endif

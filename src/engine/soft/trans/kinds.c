@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kinds: one instruction into host code, by its kind. See gen.h. */
+#include <string.h>
+
+#include "cpu/insn_forms.h"
+#include "engine/soft/trans/gen.h"
+#include "engine/soft/trans/recode.h"
+
+void emit_interp(struct tr *t, struct tinsn *ti)
+{
+	flags_back(t);
+	e_mov_imm(&t->e, H_R10, (u64)ti);
+	e_call(&t->e, t->x->interp);
+}
+
+void emit_end(struct tr *t, struct tinsn *ti)
+{
+	e_mov_imm(&t->e, H_R10, (u64)ti);
+	e_jmp(&t->e, t->saved ? t->x->interp_end_saved : t->x->interp_end);
+}
+
+/* Registers that the fields name and that live in slots get r11, then r10. False: too many. */
+struct use {
+	struct recode rc;
+	u8 guest[2], host[2];
+	bool written[2];
+	unsigned n;
+};
+
+static bool use_reg(struct use *u, unsigned guest, bool written, unsigned most)
+{
+	if (home[guest] != NOREG) {
+		return true;
+	}
+	for (unsigned i = 0; i < u->n; i++)
+		if (u->guest[i] == guest) {
+			u->written[i] |= written;
+			return true;
+		}
+	if (u->n == most)
+		return false;
+	u->guest[u->n] = (u8)guest;
+	u->written[u->n] = written;
+	u->host[u->n] = u->n ? H_R10 : H_R11;
+	u->rc.host[guest] = u->host[u->n];
+	u->n++;
+	return true;
+}
+
+static bool use_all(struct use *u, const struct insn *in)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	unsigned most = in->pfx & PFX_MEM ? 1 : 2;
+	bool ok = true;
+	memcpy(u->rc.host, home, sizeof(home));
+	u->n = 0;
+	for (unsigned i = 0; i < f->operands; i++) {
+		bool w = f->op[i].access & OPA_W;
+		switch ((enum insn_opk)f->op[i].kind) {
+		case OP_G:
+			if (!(in->greg & 1) || f->op[i].width != 1)
+				ok &= use_reg(u, in->reg, w, most);
+			break;
+		case OP_E:
+		case OP_R:
+		case OP_Z:
+			if (!(in->pfx & PFX_MEM) && (!(in->ereg & 1) || f->op[i].width != 1))
+				ok &= use_reg(u, in->rm, w, most);
+			break;
+		case OP_VREG: ok &= use_reg(u, in->vvvv, w, most); break;
+		default: break;
+		}
+	}
+	return ok;
+}
+
+/* FIP, FDP and FOP are made of this when somebody asks (trans_x87). Clobbers the flags of none. */
+static void note_x87(struct tr *t, const struct tinsn *ti, const struct ea *ea)
+{
+	struct emit *e = &t->e;
+	if (ea) {
+		emit_ea_again(e, ea);
+		e_gs_store(e, H_R10, G(hot.x87_dp));
+	}
+	e_gs_set(e, G(hot.x87), (u32)((const u8 *)ti - t->x->store));
+}
+
+void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw,
+		      bool live)
+{
+	const struct insn *in = &ti->in;
+	struct emit *e = &t->e;
+	struct use u;
+	unsigned miss = 0, n;
+	bool mem = in->pfx & PFX_MEM;
+	u8 code[RECODE_MAX];
+	struct ea ea;
+	u.rc.base = H_R10;
+	u.rc.index = NOREG;
+	u.rc.disp = 0;
+	if (!use_all(&u, in) || recode(code, in, raw, &u.rc) == 0) {
+		emit_interp(t, ti);
+		return;
+	}
+	if (mem && !in_window(t)) {
+		flags_away(t, live);
+		emit_ea(t, in, &ea);
+		miss = emit_lookup(t, ti, &ea, c->size, c->write);
+		if (u.n || (c->fl_touch && t->saved)) { /* r11 is wanted for something else */
+			emit_host(t, &ea);
+		} else {
+			u.rc.index = H_R11;
+			u.rc.disp = -1;
+			if (ea.kind == EA_SIMPLE) {
+				u.rc.base = (u8)ea.base;
+				u.rc.disp = (s32)ea.disp - 1;
+			} else {
+				emit_ea_again(e, &ea);
+			}
+		}
+	}
+	if (c->fl_touch)
+		flags_back(t);
+	if (mem && in_window(t)) {
+		ea = (struct ea){.kind = EA_SIMPLE, .base = H_R9, .disp = in->disp};
+		e_gs_load(e, H_R11, G(hot.stack_add));
+		u.rc.base = H_R9;
+		u.rc.index = H_R11;
+		u.rc.disp = (s32)in->disp;
+		if (u.n) {
+			e_lea(e, H_R10, H_R9, H_R11, 0, (s32)in->disp, 8);
+			u.rc.base = H_R10;
+			u.rc.index = NOREG;
+			u.rc.disp = 0;
+		}
+	}
+	n = recode(code, in, raw, &u.rc);
+	if (!n)
+		t->failed = true; /* it was possible above, and neither base needs less */
+	ti->saved = t->saved;
+	for (unsigned i = 0; i < u.n; i++)
+		e_gs_load(e, u.host[i], G_REG(u.guest[i]));
+	for (unsigned i = 0; i < n; i++)
+		e8(e, code[i]);
+	for (unsigned i = 0; i < u.n; i++)
+		if (u.written[i])
+			e_gs_store(e, u.host[i], G_REG(u.guest[i]));
+	if (c->x87 && classify_x87_notes(in))
+		note_x87(t, ti, mem ? &ea : NULL);
+	if (mem && !in_window(t))
+		done_here(t, miss);
+}
+
+/* mov between r11 and a guest register */
+void reg_to(struct emit *e, unsigned host, unsigned guest)
+{
+	if (home[guest] == NOREG)
+		e_gs_load(e, host, G_REG(guest));
+	else
+		e_mov(e, host, home[guest]);
+}
+static void reg_from(struct emit *e, unsigned guest, unsigned host)
+{
+	if (home[guest] == NOREG)
+		e_gs_store(e, host, G_REG(guest));
+	else
+		e_mov(e, home[guest], host);
+}
+
+void emit_lea(struct tr *t, struct tinsn *ti)
+{
+	const struct insn *in = &ti->in;
+	struct emit *e = &t->e;
+	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
+	unsigned to = home[in->reg] == NOREG ? H_R10 : home[in->reg];
+	if (in->osz == 2 || in->asz == 2 || in->disp != (s32)in->disp) {
+		if (in->osz == 8 && in->asz == 8 && b == 16 && x == 16) {
+			e_mov_imm(e, to, (u64)in->disp);
+			goto store;
+		}
+		emit_interp(t, ti);
+		return;
+	}
+	hb = reg_in_host(e, b, H_R10);
+	hx = reg_in_host(e, x, H_R11);
+	if (hb == NOREG && hx == NOREG)
+		e_mov_imm(e, to, in->osz == 8 && in->asz == 8 ? (u64)in->disp : (u32)in->disp);
+	else
+		e_lea(e, to, hb, hx, in->scale, (s32)in->disp,
+		      in->osz == 8 && in->asz == 8 ? 8 : 4);
+store:
+	if (home[in->reg] == NOREG)
+		e_gs_store(e, H_R10, G_REG(in->reg));
+}
+
+/* mov [r10], r11 */
+void store_r11(struct emit *e)
+{
+	e8(e, 0x4d);
+	e8(e, 0x89);
+	e8(e, 0x1a);
+}
+
+void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (in_window(t)) {
+		unsigned from = imm || home[ti->in.rm] == NOREG ? H_R10 : home[ti->in.rm];
+		if (imm)
+			e_mov_imm(e, H_R10, ti->in.imm);
+		else if (from == H_R10)
+			e_gs_load(e, H_R10, G_REG(ti->in.rm));
+		window_store(t, from, -8);
+		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		return;
+	}
+	flags_away(t, live);
+	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	ti->saved = t->saved;
+	if (imm)
+		e_mov_imm(e, H_R11, ti->in.imm);
+	else
+		reg_to(e, H_R11, ti->in.rm);
+	store_r11(e);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	done_here(t, miss);
+}
+
+void emit_pop(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (in_window(t)) {
+		unsigned to = home[ti->in.rm] == NOREG ? H_R10 : home[ti->in.rm];
+		window_load(t, to, H_R9, 0);
+		if (to == H_R10)
+			e_gs_store(e, H_R10, G_REG(ti->in.rm));
+		e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+		return;
+	}
+	flags_away(t, live);
+	miss = emit_lookup_at(t, ti, H_R9, 0, false);
+	ti->saved = t->saved;
+	e_load(e, H_R11, H_R10, NOREG, 0, 0);
+	reg_from(e, ti->in.rm, H_R11);
+	e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+	done_here(t, miss);
+}
+
+void emit_pop_rsp(struct tr *t, struct tinsn *ti)
+{
+	if (in_window(t))
+		window_load(t, H_R9, H_R9, 0);
+	else
+		emit_interp(t, ti);
+}
+
+void emit_push_m(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	struct ea ea;
+	unsigned miss;
+	if (!in_window(t)) {
+		emit_interp(t, ti);
+		return;
+	}
+	flags_away(t, live);
+	emit_ea(t, &ti->in, &ea);
+	miss = emit_lookup(t, ti, &ea, 8, false);
+	emit_host(t, &ea);
+	ti->saved = t->saved;
+	e_load(e, H_R10, H_R10, NOREG, 0, 0);
+	window_store(t, H_R10, -8);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	done_here(t, miss);
+}
+
+void emit_leave(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (in_window(t)) {
+		e_mov(e, H_R9, H_RBP);
+		window_load(t, H_RBP, H_R9, 0);
+		e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+		return;
+	}
+	flags_away(t, live);
+	miss = emit_lookup_at(t, ti, H_RBP, 0, false);
+	ti->saved = t->saved;
+	e_load(e, H_R11, H_R10, NOREG, 0, 0);
+	e_lea(e, H_R9, H_RBP, NOREG, 0, 8, 8);
+	e_mov(e, H_RBP, H_R11);
+	done_here(t, miss);
+}

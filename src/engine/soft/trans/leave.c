@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* leave: jumps, calls and returns: to a block of the page, or by what the code table knows. See gen.h. */
+#include "engine/soft/trans/gen.h"
+
+static bool same_page(const struct tr *t, u64 target)
+{
+	return (target ^ t->b->rip) >> 12 == 0;
+}
+
+static void to_ibl(struct tr *t)
+{
+	e_jmp(&t->e, t->saved ? t->x->ibl_saved : t->x->ibl);
+}
+
+/* `from`: rel32 of a jump that shall reach target. */
+static void exit_to(struct tr *t, u8 *from, u64 target)
+{
+	struct side *s = side_new(t);
+	s->kind = SIDE_EXIT;
+	s->from = from;
+	s->target = target;
+	s->saved = t->saved;
+	if (same_page(t, target) && t->links < 2 && canonical(target)) {
+		s->kind = SIDE_LINK;
+		s->link = (int)t->links;
+		t->t->out[t->links] = (struct tlink){
+			.from = t->t, .rel = from, .target = target, .saved = t->saved};
+		t->links++;
+	}
+}
+
+void emit_jump(struct tr *t, u64 target)
+{
+	exit_to(t, e_jmp_fwd(&t->e), target);
+}
+
+/* Every loop has a jump backwards, or an indirect one, which polls in its stub. */
+static void poll_if_back(struct tr *t, struct tinsn *ti)
+{
+	ti->saved = t->saved;
+	if (ti->in.imm <= ti->rip)
+		e_poll(&t->e);
+}
+
+void emit_jmp(struct tr *t, struct tinsn *ti)
+{
+	poll_if_back(t, ti);
+	emit_jump(t, ti->in.imm);
+}
+
+void emit_jcc(struct tr *t, struct tinsn *ti)
+{
+	flags_back(t);
+	poll_if_back(t, ti);
+	exit_to(t, e_jcc_fwd(&t->e, ti->in.opcode & 15), ti->in.imm);
+	emit_jump(t, ti->rip + ti->in.len);
+}
+
+void emit_jrcxz(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	poll_if_back(t, ti);
+	e8(e, 0xe3); /* jrcxz over the next jump */
+	e8(e, 5);
+	emit_jump(t, ti->rip + ti->in.len);
+	emit_jump(t, ti->in.imm);
+}
+
+void emit_call(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	if (in_window(t)) {
+		poll_if_back(t, ti);
+		e_mov_imm(e, H_R10, ti->rip + ti->in.len);
+		window_store(t, H_R10, -8);
+		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		emit_jump(t, ti->in.imm);
+		return;
+	}
+	flags_away(t, live); /* one state for both that may fault */
+	poll_if_back(t, ti);
+	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	ti->saved = t->saved;
+	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
+	store_r11(e);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	emit_jump(t, ti->in.imm);
+	t->side[miss].done = NULL; /* the body set RIP: leave */
+}
+
+void emit_ret(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	s32 more = ti->in.opcode == 0xc2 ? (s32)(u16)ti->in.imm : 0;
+	if (in_window(t)) {
+		window_load(t, H_R10, H_R9, 0);
+		ti->saved = t->saved;
+		e_new_rip(e);
+		e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
+		to_ibl(t);
+		return;
+	}
+	flags_away(t, live);
+	miss = emit_lookup_at(t, ti, H_R9, 0, false);
+	ti->saved = t->saved;
+	e_load(e, H_R10, H_R10, NOREG, 0, 0);
+	e_new_rip(e);
+	e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
+	to_ibl(t);
+	t->side[miss].done = NULL;
+}
+
+/* r10 = the operand of an indirect jump or call. */
+static int emit_target(struct tr *t, struct tinsn *ti)
+{
+	const struct insn *in = &ti->in;
+	struct ea ea;
+	unsigned miss;
+	if (!(in->pfx & PFX_MEM)) {
+		reg_to(&t->e, H_R10, in->rm);
+		return -1;
+	}
+	emit_ea(t, in, &ea);
+	miss = emit_lookup(t, ti, &ea, 8, false);
+	emit_host(t, &ea);
+	e_load(&t->e, H_R10, H_R10, NOREG, 0, 0);
+	t->side[miss].done = NULL;
+	return (int)miss;
+}
+
+void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live)
+{
+	flags_away(t, live && ti->in.pfx & PFX_MEM);
+	emit_target(t, ti);
+	ti->saved = t->saved;
+	e_new_rip(&t->e);
+	to_ibl(t);
+}
+
+void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	unsigned miss;
+	flags_away(t, live && (ti->in.pfx & PFX_MEM || !in_window(t)));
+	emit_target(t, ti);
+	ti->saved = t->saved;
+	e_new_rip(e);
+	if (in_window(t)) {
+		e_mov_imm(e, H_R10, ti->rip + ti->in.len);
+		window_store(t, H_R10, -8);
+		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		e_gs_load(e, H_R10, G(cpu.rip));
+		to_ibl(t);
+		return;
+	}
+	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
+	store_r11(e);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	e_gs_load(e, H_R10, G(cpu.rip));
+	to_ibl(t);
+	t->side[miss].done = NULL;
+}

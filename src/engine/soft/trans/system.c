@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* system: what the kernel does all the time (SDM 2: PUSHF, POPF, CLI, STI, SWAPGS). See gen.h. */
+#include "cpu/flags.h"
+#include "engine/soft/trans/gen.h"
+
+#define POPF_REST                                                                                  \
+	0x247500u /* what POPF changes at CPL 0 besides IF and the status: its body knows */
+
+/* op qword gs:[off], imm32: 1 or, 4 and, 6 xor */
+static void gs_imm(struct emit *e, unsigned op, u32 off, u32 imm)
+{
+	e8(e, 0x65);
+	e8(e, 0x48);
+	e8(e, 0x81);
+	e_mem(e, op, NOREG, NOREG, 0, (s32)off);
+	e32(e, imm);
+}
+
+/* movzx to, byte gs:[off] */
+static void gs_byte(struct emit *e, unsigned to, u32 off)
+{
+	e8(e, 0x65);
+	e_rex(e, false, to, 0, 0);
+	e8(e, 0x0f);
+	e8(e, 0xb6);
+	e_mem(e, to, NOREG, NOREG, 0, (s32)off);
+}
+
+/* The instruction's body, from here, if the jump is taken; the flags are in hot.status or nowhere.
+ */
+static void body_if(struct tr *t, struct tinsn *ti, unsigned cc)
+{
+	struct side *s = side_new(t);
+	s->kind = SIDE_BODY;
+	s->from = e_jcc_fwd(&t->e, cc);
+	s->ti = ti;
+}
+
+/* An interrupt that waits for IF is the body's. */
+static void body_if_waiting(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	e8(e, 0x65); /* cmp byte gs:[intr_wait], 0 */
+	e8(e, 0x80);
+	e_mem(e, 7, NOREG, NOREG, 0, (s32)G(cpu.intr_wait));
+	e8(e, 0);
+	body_if(t, ti, 5);
+}
+
+void emit_cli(struct tr *t, bool live)
+{
+	flags_away(t, live);
+	gs_imm(&t->e, 4, G(cpu.rflags), ~(u32)FL_IF);
+}
+
+/* Nothing comes between it and the next instruction: events are looked at behind jumps only. */
+void emit_sti(struct tr *t, struct tinsn *ti, bool live)
+{
+	flags_away(t, live);
+	body_if_waiting(t, ti);
+	gs_imm(&t->e, 1, G(cpu.rflags), FL_IF);
+}
+
+void emit_swapgs(struct tr *t)
+{
+	const u32 base = (u32)(G(cpu.s.seg) + S_GS * sizeof(struct cpu_segment) +
+			       offsetof(struct cpu_segment, base));
+	struct emit *e = &t->e;
+	e_gs_load(e, H_R10, G(cpu.s.kernel_gs_base));
+	e_gs_load(e, H_R11, base);
+	e_gs_store(e, H_R11, G(cpu.s.kernel_gs_base));
+	e_gs_store(e, H_R10, base);
+	e_gs_store(e, H_R10, (u32)(G(cpu.seg_base) + S_GS * 8));
+}
+
+void emit_pushf(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	if (!in_window(t)) {
+		emit_interp(t, ti);
+		return;
+	}
+	flags_away(t, true);
+	gs_byte(e, H_R10, G(hot.status)); /* OF */
+	e8(e, 0x41);			  /* shl r10d, 11 */
+	e8(e, 0xc1);
+	e8(e, 0xe2);
+	e8(e, 11);
+	gs_byte(e, H_R11, G(hot.status) + 1); /* the others, where EFLAGS has them */
+	e8(e, 0x45);			      /* or r10d, r11d */
+	e8(e, 0x09);
+	e8(e, 0xda);
+	e_gs(e, true, 0x0b, H_R10, G(cpu.rflags)); /* or */
+	e8(e, 0x41);				   /* and r10d, imm32 */
+	e8(e, 0x81);
+	e8(e, 0xe2);
+	e32(e, 0xfcffff);
+	window_store(t, H_R10, -8);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+}
+
+bool emit_popf(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	u8 *off;
+	if (!in_window(t)) {
+		emit_end(t, ti);
+		return false;
+	}
+	window_load(t, H_R10, H_R9, 0);
+	e_mov(e, H_R11, H_R10);
+	e_gs(e, true, 0x33, H_R11, G(cpu.rflags)); /* xor */
+	e8(e, 0x41);				   /* test r11d, imm32 */
+	e8(e, 0xf7);
+	e8(e, 0xc3);
+	e32(e, POPF_REST);
+	body_if(t, ti, 5);
+	e8(e, 0x41); /* test r10d, IF */
+	e8(e, 0xf7);
+	e8(e, 0xc2);
+	e32(e, FL_IF);
+	off = e_jcc_fwd(e, 4);
+	body_if_waiting(t, ti);
+	e_here(e, off);
+	e8(e, 0x41); /* and r11d, IF */
+	e8(e, 0x81);
+	e8(e, 0xe3);
+	e32(e, FL_IF);
+	e_gs(e, true, 0x31, H_R11, G(cpu.rflags)); /* xor */
+	e8(e, 0x65);				   /* mov gs:[status + 1], r10b */
+	e8(e, 0x44);
+	e8(e, 0x88);
+	e_mem(e, H_R10, NOREG, NOREG, 0, (s32)G(hot.status) + 1);
+	e8(e, 0x41); /* bt r10d, 11 */
+	e8(e, 0x0f);
+	e8(e, 0xba);
+	e8(e, 0xe2);
+	e8(e, 11);
+	e8(e, 0x65); /* setc gs:[status] */
+	e8(e, 0x0f);
+	e8(e, 0x92);
+	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(hot.status));
+	t->saved = true;
+	e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+	return true;
+}
