@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* access: where the flags are, addresses of memory operands, the lookup of their pages. See gen.h. */
+/* access: where the flags are, addresses of memory operands, the lookup of their pages. See gen.h.
+ */
 #include "engine/soft/trans/gen.h"
 
 /* --- flags: where they are changes from instruction to instruction. r11 is clobbered. --- */
@@ -118,8 +119,7 @@ void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
 
 /* r10 (an address `ea` describes) -> r11 = its table entry. Returns the miss side, whose `done` the
  * caller sets. */
-unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size,
-			    bool write)
+unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size, bool write)
 {
 	struct emit *e = &t->e;
 	struct side *s;

@@ -80,7 +80,8 @@ struct side *side_new(struct tr *t);
 unsigned reg_in_host(struct emit *e, unsigned n, unsigned scratch);
 void emit_ea_again(struct emit *e, const struct ea *ea);
 void emit_ea(struct tr *t, const struct insn *in, struct ea *ea);
-unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size, bool write);
+unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size,
+		     bool write);
 void emit_host(struct tr *t, const struct ea *ea);
 unsigned emit_lookup_at(struct tr *t, struct tinsn *ti, unsigned base, s32 disp, bool write);
 void done_here(struct tr *t, unsigned s);

@@ -85,8 +85,7 @@ static void note_x87(struct tr *t, const struct tinsn *ti, const struct ea *ea)
 	e_gs_set(e, G(hot.x87), (u32)((const u8 *)ti - t->x->store));
 }
 
-void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw,
-		      bool live)
+void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live)
 {
 	const struct insn *in = &ti->in;
 	struct emit *e = &t->e;

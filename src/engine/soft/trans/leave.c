@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* leave: jumps, calls and returns: to a block of the page, or by what the code table knows. See gen.h. */
+/* leave: jumps, calls and returns: to a block of the page, or by what the code table knows. See
+ * gen.h. */
 #include "engine/soft/trans/gen.h"
 
 static bool same_page(const struct tr *t, u64 target)
