@@ -96,6 +96,7 @@ void window_load(struct tr *t, unsigned to, unsigned base, s32 disp);
 /* kinds.c: one instruction */
 void emit_interp(struct tr *t, struct tinsn *ti);
 void emit_end(struct tr *t, struct tinsn *ti);
+void body_if(struct tr *t, struct tinsn *ti, unsigned cc);
 void reg_to(struct emit *e, unsigned host, unsigned guest);
 void store_r11(struct emit *e);
 void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);

@@ -19,6 +19,16 @@ void emit_end(struct tr *t, struct tinsn *ti)
 	e_jmp(&t->e, t->saved ? t->x->interp_end_saved : t->x->interp_end);
 }
 
+/* The instruction's body, from here, if the jump is taken; the flags are in hot.status or nowhere.
+ */
+void body_if(struct tr *t, struct tinsn *ti, unsigned cc)
+{
+	struct side *s = side_new(t);
+	s->kind = SIDE_BODY;
+	s->from = e_jcc_fwd(&t->e, cc);
+	s->ti = ti;
+}
+
 /* Registers that the fields name and that live in slots get r11, then r10. False: too many. */
 struct use {
 	struct recode rc;

@@ -13,6 +13,29 @@ static void to_ibl(struct tr *t)
 	e_jmp(&t->e, t->saved ? t->x->ibl_saved : t->x->ibl);
 }
 
+/* r10, where the branch goes, becomes cpu.rip; the body raises what must be if it is not canonical.
+ * Clobbers r11. */
+static void new_rip(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	if (!t->saved) {
+		e_new_rip(e);
+		return;
+	}
+	e_gs_store(e, H_R10, G(cpu.rip));
+	e_mov(e, H_R11, H_R10);
+	e8(e, 0x49); /* sar r11, 47: 0 or -1 */
+	e8(e, 0xc1);
+	e8(e, 0xfb);
+	e8(e, 47);
+	e_lea(e, H_R11, H_R11, NOREG, 0, 1, 8);
+	e8(e, 0x49); /* cmp r11, 1 */
+	e8(e, 0x83);
+	e8(e, 0xfb);
+	e8(e, 1);
+	body_if(t, ti, 7);
+}
+
 /* `from`: rel32 of a jump that shall reach target. */
 static void exit_to(struct tr *t, u8 *from, u64 target)
 {
@@ -98,7 +121,7 @@ void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 	if (in_window(t)) {
 		window_load(t, H_R10, H_R9, 0);
 		ti->saved = t->saved;
-		e_new_rip(e);
+		new_rip(t, ti);
 		e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
 		to_ibl(t);
 		return;
@@ -107,7 +130,7 @@ void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 	miss = emit_lookup_at(t, ti, H_R9, 0, false);
 	ti->saved = t->saved;
 	e_load(e, H_R10, H_R10, NOREG, 0, 0);
-	e_new_rip(e);
+	new_rip(t, ti);
 	e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
 	to_ibl(t);
 	t->side[miss].done = NULL;
@@ -136,7 +159,7 @@ void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live)
 	flags_away(t, live && ti->in.pfx & PFX_MEM);
 	emit_target(t, ti);
 	ti->saved = t->saved;
-	e_new_rip(&t->e);
+	new_rip(t, ti);
 	to_ibl(t);
 }
 
@@ -147,7 +170,7 @@ void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
 	flags_away(t, live && (ti->in.pfx & PFX_MEM || !in_window(t)));
 	emit_target(t, ti);
 	ti->saved = t->saved;
-	e_new_rip(e);
+	new_rip(t, ti);
 	if (in_window(t)) {
 		e_mov_imm(e, H_R10, ti->rip + ti->in.len);
 		window_store(t, H_R10, -8);

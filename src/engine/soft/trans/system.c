@@ -26,16 +26,6 @@ static void gs_byte(struct emit *e, unsigned to, u32 off)
 	e_mem(e, to, NOREG, NOREG, 0, (s32)off);
 }
 
-/* The instruction's body, from here, if the jump is taken; the flags are in hot.status or nowhere.
- */
-static void body_if(struct tr *t, struct tinsn *ti, unsigned cc)
-{
-	struct side *s = side_new(t);
-	s->kind = SIDE_BODY;
-	s->from = e_jcc_fwd(&t->e, cc);
-	s->ti = ti;
-}
-
 /* An interrupt that waits for IF is the body's. */
 static void body_if_waiting(struct tr *t, struct tinsn *ti)
 {
