@@ -95,6 +95,14 @@ static inline void e_poll(struct emit *e)
 	e8(e, 0x8b);
 	e8(e, 0x1b);
 }
+/* mov r11d, [r10 + r11 * (1 << scale) + disp] */
+static inline void e_r11d_table(struct emit *e, unsigned scale, s32 disp)
+{
+	e8(e, 0x47);
+	e8(e, 0x8b);
+	e_mem(e, H_R11, H_R10, H_R11, scale, disp);
+}
+
 static inline void e_jmp_r11(struct emit *e)
 {
 	e8(e, 0x41);

@@ -288,14 +288,6 @@ static void into_simd(struct emit *e)
 	e8(e, 0xc3);
 }
 
-/* mov r11d, [r10 + r11 * (1 << scale) + disp] */
-static void mov_r11d_table(struct emit *e, unsigned scale, s32 disp)
-{
-	e8(e, 0x47);
-	e8(e, 0x8b);
-	e_mem(e, H_R11, H_R10, H_R11, scale, disp);
-}
-
 /* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at
  * hot.code stands the exit that says so; there goes whom the poll stops (trans_fixup), too. */
 static void indirect(struct emit *e, bool saved)
@@ -303,12 +295,12 @@ static void indirect(struct emit *e, bool saved)
 	e_poll(e);
 	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
 	e_gs_load(e, H_R10, G(hot.xt));
-	mov_r11d_table(e, 2, 0);
+	e_r11d_table(e, 2, 0);
 	e_gs_load(e, H_R10, G(cpu.rip));
 	e_pext_gs(e, H_R10, H_R10, G(hot.low));
 	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
 	e_gs_load(e, H_R10, G(hot.desc));
-	mov_r11d_table(e, 3, saved ? 4 : 0);
+	e_r11d_table(e, 3, saved ? 4 : 0);
 	e_gs_load(e, H_R10, saved ? G(hot.code_saved) : G(hot.code));
 	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
 	e_jmp_r11(e);

@@ -38,6 +38,22 @@ static void emit_miss(struct tr *t, const struct side *s)
 		e_jmp(e, s->done);
 }
 
+/* To another page: the indirect branch of stubs.c with a constant address, and a jump of its own
+ * for the host to predict. Who jumps backwards has polled. */
+static void emit_known(struct emit *e, u64 target, bool saved)
+{
+	e_mov_imm(e, H_R10, target);
+	e_gs_store(e, H_R10, G(cpu.rip));
+	e_gs_load(e, H_R10, G(hot.xt));
+	e_mov_imm(e, H_R11, (target >> 12 & mask64(36)) * 4);
+	e_r11d_table(e, 0, 0);
+	e_gs_load(e, H_R10, G(hot.desc));
+	e_r11d_table(e, 3, (s32)(target & 0xfff) * 8 + (saved ? 4 : 0));
+	e_gs_load(e, H_R10, saved ? G(hot.code_saved) : G(hot.code));
+	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
+	e_jmp_r11(e);
+}
+
 static void emit_sides(struct tr *t)
 {
 	struct emit *e = &t->e;
@@ -67,11 +83,10 @@ static void emit_sides(struct tr *t)
 			e_jmp(e, s->back);
 			break;
 		case SIDE_EXIT:
-			e_mov_imm(e, H_R10, s->target);
 			if (canonical(s->target)) {
-				e_gs_store(e, H_R10, G(cpu.rip));
-				e_jmp(e, s->saved ? t->x->ibl_saved : t->x->ibl);
+				emit_known(e, s->target, s->saved);
 			} else { /* ran out of the addresses: the fetch faults */
+				e_mov_imm(e, H_R10, s->target);
 				e_jmp(e, s->saved ? t->x->exit_to_saved : t->x->exit_to);
 			}
 			break;
