@@ -110,4 +110,21 @@ static inline void e_jmp_r11(struct emit *e)
 	e8(e, 0xe3);
 }
 
+/* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at
+ * hot.code stands the exit that says so. */
+static inline void e_indirect(struct emit *e, bool saved)
+{
+	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
+	e_gs_load(e, H_R10, G(hot.xt));
+	e_r11d_table(e, 2, 0);
+	e_gs_load(e, H_R10, (u32)offsetof(struct vcpu, cpu.rip));
+	e_pext_gs(e, H_R10, H_R10, G(hot.low));
+	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
+	e_gs_load(e, H_R10, G(hot.desc));
+	e_r11d_table(e, 3, saved ? 4 : 0);
+	e_gs_load(e, H_R10, saved ? G(hot.code_saved) : G(hot.code));
+	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
+	e_jmp_r11(e);
+}
+
 #endif

@@ -288,24 +288,6 @@ static void into_simd(struct emit *e)
 	e8(e, 0xc3);
 }
 
-/* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at
- * hot.code stands the exit that says so; there goes whom the poll stops (trans_fixup), too. */
-static void indirect(struct emit *e, bool saved)
-{
-	e_poll(e);
-	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
-	e_gs_load(e, H_R10, G(hot.xt));
-	e_r11d_table(e, 2, 0);
-	e_gs_load(e, H_R10, G(cpu.rip));
-	e_pext_gs(e, H_R10, H_R10, G(hot.low));
-	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
-	e_gs_load(e, H_R10, G(hot.desc));
-	e_r11d_table(e, 3, saved ? 4 : 0);
-	e_gs_load(e, H_R10, saved ? G(hot.code_saved) : G(hot.code));
-	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
-	e_jmp_r11(e);
-}
-
 static u8 *exit_to(struct emit *e, unsigned reason, bool saved)
 {
 	u8 *at = e->p;
@@ -332,9 +314,11 @@ void stubs_build(struct vcpu *v)
 	x->exit_to = exit_to(&e, TX_IBL, false);
 	x->exit_to_saved = exit_to(&e, TX_IBL, true);
 	x->ibl = e.p;
-	indirect(&e, false);
+	e_poll(&e); /* whom it stops goes to the exit, see trans_fixup */
+	e_indirect(&e, false);
 	x->ibl_saved = x->ibl_end = e.p;
-	indirect(&e, true);
+	e_poll(&e);
+	e_indirect(&e, true);
 	x->ibl_saved_end = x->interp = e.p;
 	into_body(&e);
 	x->interp_end = e.p;
