@@ -97,7 +97,7 @@ struct vcpu {
 	struct trans_hot hot;
 	struct lockstep *lockstep; /* NULL: not compared with the interpreter */
 	bool failed;		   /* fail_text() says why */
-	bool plain;		   /* the next block goes without stack windows */
+	struct tinsn *plain;	   /* asked for the next block to go without stack windows */
 	struct tlink *link;	   /* wants to be linked to the block that is entered next */
 	u64 native_gen, armed;
 	timer_t host_timer;

@@ -98,8 +98,8 @@ struct tblock *trans_cross(struct vcpu *v)
 	struct itlb_entry one, two;
 	struct cross *k = slot(x, c->rip);
 	u64 next = (c->rip | 0xfff) + 1;
-	bool plain = v->plain;
-	v->plain = false;
+	bool plain = v->plain != NULL;
+	v->plain = NULL;
 	if (plain || v->lockstep || (c->mode & (MODE_64 | MODE_STEP)) != MODE_64 || c->seg_chk ||
 	    (c->rip & 0xfff) < RAM_PAGE - 14 || !canonical(c->rip) || !canonical(next))
 		return NULL;

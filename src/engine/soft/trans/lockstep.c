@@ -447,6 +447,7 @@ static int both(struct vcpu *v, struct block *b, struct tblock *t, char *text, s
 		how = run_translated(v, t, &why);
 		if (!how && why == TX_PLAIN) { /* from the start, not from where it stopped */
 			take_back(v);
+			v->plain = NULL;
 			t = trans_plain(v, b);
 			if (!t)
 				return leave_both(v, jb, ev);

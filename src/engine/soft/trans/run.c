@@ -113,7 +113,7 @@ void trans_reset(struct vcpu *v)
 	x->resets++;
 	v->native_gen++;
 	v->link = NULL;
-	v->plain = false;
+	v->plain = NULL;
 }
 
 /* --- pages --- */
@@ -265,14 +265,19 @@ void trans_room(struct vcpu *v)
 
 struct tblock *trans_plain(struct vcpu *v, struct block *b)
 {
-	v->plain = false;
-	if (b->plain && b->plain_gen == v->native_gen)
-		return b->plain;
-	if (v->cpu.seg_chk || !b->native || b->native_gen != v->native_gen || !b->trusted)
-		return NULL;
-	trans_room(v);
-	b->plain = make(v, b, true);
-	b->plain_gen = v->native_gen;
+	const struct trans *x = v->trans;
+	struct tinsn *from = v->plain;
+	v->plain = NULL;
+	if (!b->plain || b->plain_gen != v->native_gen) {
+		if (v->cpu.seg_chk || !b->native || b->native_gen != v->native_gen || !b->trusted)
+			return NULL;
+		trans_room(v);
+		from = b->native_gen == v->native_gen ? from : NULL; /* it went with the rest */
+		b->plain = make(v, b, true);
+		b->plain_gen = v->native_gen;
+	}
+	if (from && b->plain)
+		from->plain = x->rx + (b->plain->code_saved - x->rw);
 	return b->plain;
 }
 
@@ -495,7 +500,7 @@ u64 trans_stack(struct vcpu *v, struct tinsn *ti)
 	if (table_stack(v, c->r[base] + (u64)(s64)ti->stack_lo, ti->stack_len))
 		return 1;
 	c->rip = ti->rip;
-	v->plain = true;
+	v->plain = ti;
 	return 0;
 }
 

@@ -217,6 +217,36 @@ static void swap_gs(struct emit *e, u32 a, u32 b)
 	e_gs_store(e, H_RAX, a);
 }
 
+/* The bytes lie in two pages, where no window is of use, and the code without is there: go on in
+ * it. RAX is in hot.rax. */
+static void across_pages(struct emit *e)
+{
+	u8 *no[2];
+	word_of_r10(e, 0xbf, H_R11, offsetof(struct tinsn, stack_lo));
+	e_lea(e, H_R11, H_R11, H_R9, 0, 0, 8);
+	e8(e, 0x41); /* and r11d, 4095 */
+	e8(e, 0x81);
+	e8(e, 0xe3);
+	e32(e, RAM_PAGE - 1);
+	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tinsn, stack_len));
+	e_lea(e, H_R11, H_R11, H_RAX, 0, 0, 8);
+	e8(e, 0x49); /* cmp r11, 4096 */
+	e8(e, 0x81);
+	e8(e, 0xfb);
+	e32(e, RAM_PAGE);
+	no[0] = e_jcc_fwd(e, 6);
+	e_load(e, H_R11, H_R10, NOREG, 0, (s32)offsetof(struct tinsn, plain));
+	e8(e, 0x4d); /* test r11, r11 */
+	e8(e, 0x85);
+	e8(e, 0xdb);
+	no[1] = e_jcc_fwd(e, 4);
+	e_gs_load(e, H_RAX, G(hot.rax));
+	add_rsp(e, 8);
+	e_jmp_r11(e);
+	e_here(e, no[0]);
+	e_here(e, no[1]);
+}
+
 /* r10 tinsn, its bytes counted from r9: the window before this one may do. */
 static void other_stack(struct emit *e)
 {
@@ -242,6 +272,7 @@ static void other_stack(struct emit *e)
 	e8(e, 0xc3);
 	e_here(e, no[0]);
 	e_here(e, no[1]);
+	across_pages(e);
 	e_gs_load(e, H_RAX, G(hot.rax));
 }
 

@@ -46,6 +46,7 @@ struct tinsn {
 	 */
 	s16 stack_lo;
 	u16 stack_len;
+	u8 *plain; /* the first of a stack window: code from here on without windows, or NULL */
 };
 
 /* A jump from one block to another in the same guest page. */

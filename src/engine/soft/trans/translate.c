@@ -222,6 +222,7 @@ static void prepare(struct tr *t, struct tclass *c)
 		ti->rip = t->b->rip + in->off;
 		ti->size = c[i].kind == T_COPY ? c[i].size : 8;
 		ti->stack_len = 0;
+		ti->plain = NULL;
 		ti->saved = t->window[i] = false;
 		ti->leave = c[i].kind == T_LEAVE;
 		t->vec |= c[i].vec;
