@@ -95,7 +95,7 @@ bool translated_one(struct cpu *c)
 		interp_one(c);
 		return false;
 	}
-	if (trans_run(v, t) == TX_PLAIN && (t = trans_plain(v, b)) != NULL)
+	if (trans_run(v, t) == TX_PLAIN && (t = trans_plain(v, b, t)) != NULL)
 		trans_run(v, t);
 	return true;
 }

@@ -321,23 +321,38 @@ static void shootdown(void)
 
 /* --- a stack that lies in two pages ---------------------------------------------------------- */
 
-/* Pushes, pops, a call, LEAVE and operands beside RSP, with RSP at `sp`: 2a + 3c + 2d + 3. */
-static u64 stack_work(u64 sp, u64 a, u64 c, u64 d)
+/* Pushes, pops, a call, LEAVE and operands beside RSP, with RSP at RDI: 2 RAX + 3 RCX + 2 RDX + 3.
+ * It is copied before it runs, so that it is new to whoever translates it. */
+asm(".globl stack_code, stack_code_end\n"
+    "stack_code: mov %rsp, %r11; mov %rdi, %rsp\n"
+    "push %rax; push %rcx; pushfq; sub $24, %rsp\n"
+    "mov %rdx, 8(%rsp); mov %rax, (%rsp); add %rcx, 8(%rsp)\n"
+    "push %rbp; mov %rsp, %rbp; push 16(%rbp)\n"
+    "call 1f; jmp 2f; 1: addq $3, 8(%rsp); ret\n"
+    "2: pop %rdx; leave\n"
+    "mov 8(%rsp), %rax; add (%rsp), %rax\n"
+    "lea 24(%rsp), %rsp; popfq; pop %rcx; pop %r8\n"
+    "add %r8, %rax; add %rcx, %rax; add %rdx, %rax\n"
+    "mov %r11, %rsp; ret; stack_code_end:");
+extern const u8 stack_code[], stack_code_end[];
+
+static bool stack_work(const u8 *at, int off, u64 a)
 {
-	asm volatile("mov %%rsp, %%r12; mov %[sp], %%rsp\n"
-		     "push %%rax; push %%rcx; pushfq; sub $24, %%rsp\n"
-		     "mov %%rdx, 8(%%rsp); mov %%rax, (%%rsp); add %%rcx, 8(%%rsp)\n"
-		     "push %%rbp; mov %%rsp, %%rbp; push 16(%%rbp)\n"
-		     "call 1f; jmp 2f; 1: addq $3, 8(%%rsp); ret\n"
-		     "2: pop %%rdx; leave\n"
-		     "mov 8(%%rsp), %%rax; add (%%rsp), %%rax\n"
-		     "lea 24(%%rsp), %%rsp; popfq; pop %%rcx; pop %%r8\n"
-		     "add %%r8, %%rax; add %%rcx, %%rax; add %%rdx, %%rax\n"
-		     "mov %%r12, %%rsp"
-		     : "+a"(a), "+c"(c), "+d"(d)
-		     : [sp] "r"(sp)
-		     : "r8", "r12", "memory", "cc");
-	return a;
+	struct call r = {
+		.rax = a, .rcx = 7, .rdx = (u64)(s64)off, .rdi = VA + 4096 + (u64)(s64)off};
+
+	return run(at, r) == 2 * a + 21 + 2 * r.rdx + 3;
+}
+
+static volatile unsigned stack_ticks;
+
+static bool count_tick(struct frame *f)
+{
+	if (f->vector != 0x61)
+		return false;
+	stack_ticks++;
+	apic_write(APIC_EOI, 0);
+	return true;
 }
 
 static void stack_pages(void)
@@ -346,15 +361,35 @@ static void stack_pages(void)
 	unsigned bad = 0;
 
 	section("a stack in two pages");
+	place(0, stack_code, (size_t)(stack_code_end - stack_code));
 	for (unsigned round = 0; round < 24; round++) {
 		/* neighbours that are none in physical memory, and change places */
 		for (unsigned i = 0; i < 2; i++)
 			page_map(VA + i * 4096, page[(round / 6 + i + 1) & 1], PTE_P | PTE_W);
 		for (int off = -100; off <= 100; off++)
-			bad += stack_work(VA + 4096 + (u64)(s64)off, round, 7, (u64)(s64)off) !=
-			       2 * round + 21 + 2 * (u64)(s64)off + 3;
+			bad += !stack_work(code, off, round);
 	}
 	CHECK_EQ(bad, 0, "each place around the edge");
+	this_cpu()->hook = count_tick;
+	apic_write(APIC_TDCR, 0xb);
+	apic_write(APIC_LVTT, 0x20061);
+	apic_write(APIC_TMICT, 60000);
+	for (unsigned n = 0; n < 20000 && stack_ticks < 2000; n++) {
+		u8 *at = place(n % 16 * 160, stack_code, (size_t)(stack_code_end - stack_code));
+
+		sti();
+		for (unsigned i = 0; i < 4; i++)
+			bad += !stack_work(at, (int)(n % 120) - 60, n);
+		cli();
+	}
+	apic_write(APIC_TMICT, 0);
+	apic_write(APIC_LVTT, 0x10061);
+	sti();
+	asm volatile("nop; nop");
+	cli();
+	this_cpu()->hook = NULL;
+	print("# %u interrupts\n", (unsigned)stack_ticks);
+	CHECK_EQ(bad, 0, "and with interrupts on that stack");
 	for (unsigned i = 0; i < 2; i++)
 		page_map(VA + i * 4096, 0, 0);
 }

@@ -250,7 +250,7 @@ static void run_guest(struct vcpu *v)
 		if (v->trans) {
 			struct tblock *t = trans_block(v, b);
 			if (unlikely(v->plain))
-				t = trans_plain(v, b);
+				t = trans_plain(v, b, t);
 			if (t) {
 				v->block = NULL;
 				if (!v->lockstep)

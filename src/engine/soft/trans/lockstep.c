@@ -448,7 +448,7 @@ static int both(struct vcpu *v, struct block *b, struct tblock *t, char *text, s
 		if (!how && why == TX_PLAIN) { /* from the start, not from where it stopped */
 			take_back(v);
 			v->plain = NULL;
-			t = trans_plain(v, b);
+			t = trans_whole(v, b);
 			if (!t)
 				return leave_both(v, jb, ev);
 			how = run_translated(v, t, &why);

@@ -263,22 +263,48 @@ void trans_room(struct vcpu *v)
 		trans_reset(v);
 }
 
-struct tblock *trans_plain(struct vcpu *v, struct block *b)
+struct tblock *trans_whole(struct vcpu *v, struct block *b)
+{
+	if (b->plain && b->plain_gen == v->native_gen)
+		return b->plain;
+	if (v->cpu.seg_chk || !b->native || b->native_gen != v->native_gen || !b->trusted)
+		return NULL;
+	trans_room(v);
+	b->plain = make(v, b, true);
+	b->plain_gen = v->native_gen;
+	return b->plain;
+}
+
+/* Is it the instruction at b's start, in the same page under the same address and mode? Between its
+ * asking and now an interrupt may have led anywhere. */
+static bool starts_at(const struct trans *x, const struct block *b, const struct tinsn *ti)
+{
+	const struct tpage *p;
+	if (ti->rip != b->rip)
+		return false;
+	for (p = *page_slot((struct trans *)(uintptr_t)x, b->gpa & ~0xfffull, b->rip & ~0xfffull);
+	     p; p = p->chain)
+		if (p->gpa == (b->gpa & ~0xfffull) && p->rip == (b->rip & ~0xfffull) &&
+		    p->mode == b->mode)
+			for (const struct tblock *t = p->blocks; t; t = t->sibling)
+				if (ti >= t->ti && ti < t->ti + t->count)
+					return true;
+	return false;
+}
+
+struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *otherwise)
 {
 	const struct trans *x = v->trans;
 	struct tinsn *from = v->plain;
+	u64 gen = v->native_gen;
+	struct tblock *t;
 	v->plain = NULL;
-	if (!b->plain || b->plain_gen != v->native_gen) {
-		if (v->cpu.seg_chk || !b->native || b->native_gen != v->native_gen || !b->trusted)
-			return NULL;
-		trans_room(v);
-		from = b->native_gen == v->native_gen ? from : NULL; /* it went with the rest */
-		b->plain = make(v, b, true);
-		b->plain_gen = v->native_gen;
-	}
-	if (from && b->plain)
-		from->plain = x->rx + (b->plain->code_saved - x->rw);
-	return b->plain;
+	if (!otherwise || !starts_at(x, b, from))
+		return otherwise;
+	t = trans_whole(v, b);
+	if (t && v->native_gen == gen) /* or it went with the rest */
+		from->plain = x->rx + (t->code_saved - x->rw);
+	return t;
 }
 
 struct tblock *trans_block(struct vcpu *v, struct block *b)

@@ -179,7 +179,10 @@ const u8 *block_bytes(struct vcpu *v, const struct block *b);
 /* Translated code for b, or NULL where there is none. */
 struct tblock *trans_block(struct vcpu *v, struct block *b);
 /* The same without stack windows; NULL: not now. */
-struct tblock *trans_plain(struct vcpu *v, struct block *b);
+struct tblock *trans_whole(struct vcpu *v, struct block *b);
+/* v->plain is set: that, if it was asked for at b's start; else `otherwise`, trans_block's answer.
+ */
+struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *otherwise);
 /* For the instruction at RIP, if it lies in two pages; NULL: interpret it. May long-jump. */
 struct tblock *trans_cross(struct vcpu *v);
 /* For cross.c: makes room, finds b's page (NULL: no room), makes t known as one of page p. */
