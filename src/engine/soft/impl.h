@@ -56,6 +56,7 @@ struct block {
 	u8 runs;
 	struct tblock *native, *plain; /* translated; without stack windows */
 	u64 native_gen, plain_gen;
+	u64 tabled; /* bit i: the operand of instruction i is looked up, see slot.c */
 	struct insn insn[];
 };
 

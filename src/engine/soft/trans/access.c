@@ -85,25 +85,32 @@ static bool in_slot(unsigned guest)
 	return guest < 16 && home[guest] == NOREG;
 }
 
+struct ea ea_of(const struct insn *in)
+{
+	unsigned b = in->base / 8u, x = in->index / 8u;
+	struct ea ea = {.kind = EA_AGAIN,
+			.base = b,
+			.index = x,
+			.scale = in->scale,
+			.size = in->asz,
+			.disp = in->disp};
+	if (in->seg == S_FS || in->seg == S_GS)
+		ea.segment = (u32)(G(cpu.seg_base) + in->seg * 8u);
+	if (b < 16 && x == 16 && home[b] != NOREG && in->asz == 8 && !ea.segment) {
+		ea.kind = EA_SIMPLE;
+		ea.base = home[b];
+	}
+	return ea;
+}
+
 /* The same, and `ea` tells how to have it again. Clobbers r11, too. */
 void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
 {
 	struct emit *e = &t->e;
 	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
-	*ea = (struct ea){.kind = EA_AGAIN,
-			  .base = b,
-			  .index = x,
-			  .scale = in->scale,
-			  .size = in->asz,
-			  .disp = in->disp};
-	if (in->seg == S_FS || in->seg == S_GS)
-		ea->segment = (u32)(G(cpu.seg_base) + in->seg * 8u);
+	*ea = ea_of(in);
 	if ((b < 16 || x < 16) && (in->disp != (s32)in->disp || in->disp < -0x7fffffff))
 		t->failed = true;
-	if (b < 16 && x == 16 && home[b] != NOREG && in->asz == 8 && !ea->segment) {
-		ea->kind = EA_SIMPLE;
-		ea->base = home[b];
-	}
 	if (!in_slot(b) || !in_slot(x)) {
 		emit_ea_again(e, ea);
 		return;

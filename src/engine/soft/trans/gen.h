@@ -38,6 +38,7 @@ struct side {
 		SIDE_LINK,
 		SIDE_SIMD,
 		SIDE_STACK,
+		SIDE_SLOT,
 		SIDE_BODY,
 		SIDE_AGAIN
 	} kind;
@@ -62,6 +63,7 @@ struct tr {
 	unsigned sides;
 	u8 live[BLOCK_INSNS + 2];     /* flags needed before instruction i */
 	bool window[BLOCK_INSNS + 2]; /* its stack access is in a window, see window_find() */
+	u32 slot[BLOCK_INSNS + 2];    /* the slot of its operand's family, see slot_find(); 0: none */
 	unsigned i;		      /* the instruction that is emitted */
 	unsigned links;
 	bool failed, vec;
@@ -79,6 +81,8 @@ void flags_back(struct tr *t);
 struct side *side_new(struct tr *t);
 unsigned reg_in_host(struct emit *e, unsigned n, unsigned scratch);
 void emit_ea_again(struct emit *e, const struct ea *ea);
+/* With no more than a base in a slot. */
+struct ea ea_of(const struct insn *in);
 void emit_ea(struct tr *t, const struct insn *in, struct ea *ea);
 unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size,
 		     bool write);
@@ -88,10 +92,23 @@ void done_here(struct tr *t, unsigned s);
 
 /* window.c: operands on the stack, without */
 bool in_window(const struct tr *t);
+bool in_window_at(const struct tr *t, unsigned i);
 void window_find(struct tr *t, const struct tclass *c);
 void window_guard(struct tr *t, struct tinsn *ti, bool live);
 void window_store(struct tr *t, unsigned from, s32 disp);
 void window_load(struct tr *t, unsigned to, unsigned base, s32 disp);
+
+/* slot.c: operands that remember their page */
+struct place {
+	u8 base, index, scale;
+	s32 disp;
+};
+/* Bit n: an instruction of kind T_COPY may write general register n. */
+u32 writes_gprs(const struct insn *in);
+bool in_family(const struct tr *t);
+void slot_find(struct tr *t, const struct tclass *c);
+void slot_guard(struct tr *t, struct tinsn *ti, bool live);
+struct place slot_operand(struct tr *t, const struct insn *in);
 
 /* kinds.c: one instruction */
 void emit_interp(struct tr *t, struct tinsn *ti);
@@ -104,6 +121,7 @@ void emit_lea(struct tr *t, struct tinsn *ti);
 void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live);
 void emit_pop(struct tr *t, struct tinsn *ti, bool live);
 void emit_pop_rsp(struct tr *t, struct tinsn *ti);
+int load_m(struct tr *t, struct tinsn *ti, bool live);
 void emit_push_m(struct tr *t, struct tinsn *ti, bool live);
 void emit_leave(struct tr *t, struct tinsn *ti, bool live);
 

@@ -101,17 +101,18 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	struct emit *e = &t->e;
 	struct use u;
 	unsigned miss = 0, n;
-	bool mem = in->pfx & PFX_MEM;
+	bool mem = in->pfx & PFX_MEM, lookup = mem && !in_window(t) && !in_family(t);
 	u8 code[RECODE_MAX];
 	struct ea ea;
 	u.rc.base = H_R10;
 	u.rc.index = NOREG;
+	u.rc.scale = 0;
 	u.rc.disp = 0;
 	if (!use_all(&u, in) || recode(code, in, raw, &u.rc) == 0) {
 		emit_interp(t, ti);
 		return;
 	}
-	if (mem && !in_window(t)) {
+	if (lookup) {
 		flags_away(t, live);
 		emit_ea(t, in, &ea);
 		miss = emit_lookup(t, ti, &ea, c->size, c->write);
@@ -143,6 +144,14 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 			u.rc.disp = 0;
 		}
 	}
+	if (in_family(t)) {
+		struct place p = slot_operand(t, in);
+		u.rc.base = p.base;
+		u.rc.index = p.index;
+		u.rc.scale = p.scale;
+		u.rc.disp = p.disp;
+		ea = ea_of(in);
+	}
 	n = recode(code, in, raw, &u.rc);
 	if (!n)
 		t->failed = true; /* it was possible above, and neither base needs less */
@@ -156,7 +165,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 			e_gs_store(e, u.host[i], G_REG(u.guest[i]));
 	if (c->x87 && classify_x87_notes(in))
 		note_x87(t, ti, mem ? &ea : NULL);
-	if (mem && !in_window(t))
+	if (lookup)
 		done_here(t, miss);
 }
 
@@ -265,14 +274,18 @@ void emit_pop_rsp(struct tr *t, struct tinsn *ti)
 		emit_interp(t, ti);
 }
 
-void emit_push_m(struct tr *t, struct tinsn *ti, bool live)
+/* r10 = the operand, 8 bytes. Its miss side, or -1. */
+int load_m(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
+	struct place p;
 	struct ea ea;
 	unsigned miss;
-	if (!in_window(t)) {
-		emit_interp(t, ti);
-		return;
+	if (in_family(t)) {
+		p = slot_operand(t, &ti->in);
+		ti->saved = t->saved;
+		e_load(e, H_R10, p.base, p.index, p.scale, p.disp);
+		return -1;
 	}
 	flags_away(t, live);
 	emit_ea(t, &ti->in, &ea);
@@ -280,9 +293,22 @@ void emit_push_m(struct tr *t, struct tinsn *ti, bool live)
 	emit_host(t, &ea);
 	ti->saved = t->saved;
 	e_load(e, H_R10, H_R10, NOREG, 0, 0);
+	return (int)miss;
+}
+
+void emit_push_m(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	int miss;
+	if (!in_window(t)) {
+		emit_interp(t, ti);
+		return;
+	}
+	miss = load_m(t, ti, live);
 	window_store(t, H_R10, -8);
 	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
-	done_here(t, miss);
+	if (miss >= 0)
+		done_here(t, (unsigned)miss);
 }
 
 void emit_leave(struct tr *t, struct tinsn *ti, bool live)

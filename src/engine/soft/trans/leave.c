@@ -143,27 +143,17 @@ void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 }
 
 /* r10 = the operand of an indirect jump or call. */
-static int emit_target(struct tr *t, struct tinsn *ti)
+static void emit_target(struct tr *t, struct tinsn *ti, bool live)
 {
-	const struct insn *in = &ti->in;
-	struct ea ea;
-	unsigned miss;
-	if (!(in->pfx & PFX_MEM)) {
-		reg_to(&t->e, H_R10, in->rm);
-		return -1;
-	}
-	emit_ea(t, in, &ea);
-	miss = emit_lookup(t, ti, &ea, 8, false);
-	emit_host(t, &ea);
-	e_load(&t->e, H_R10, H_R10, NOREG, 0, 0);
-	t->side[miss].done = NULL;
-	return (int)miss;
+	if (ti->in.pfx & PFX_MEM)
+		load_m(t, ti, live); /* its miss has no `done`: the body set RIP */
+	else
+		reg_to(&t->e, H_R10, ti->in.rm);
 }
 
 void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live)
 {
-	flags_away(t, live && ti->in.pfx & PFX_MEM);
-	emit_target(t, ti);
+	emit_target(t, ti, live);
 	ti->saved = t->saved;
 	new_rip(t, ti);
 	to_ibl(t, false);
@@ -173,8 +163,8 @@ void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
-	flags_away(t, live && (ti->in.pfx & PFX_MEM || !in_window(t)));
-	emit_target(t, ti);
+	flags_away(t, live && !in_window(t));
+	emit_target(t, ti, live);
 	ti->saved = t->saved;
 	new_rip(t, ti);
 	if (in_window(t)) {

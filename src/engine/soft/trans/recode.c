@@ -75,7 +75,7 @@ static u8 *put_modrm_mem(u8 *p, unsigned reg, const struct recode *r)
 	bool sib = base == 4 || r->index < 16;
 	*p++ = (u8)(mod << 6 | (reg & 7) << 3 | (sib ? 4 : base));
 	if (sib)
-		*p++ = (u8)(index << 3 | base);
+		*p++ = (u8)(r->scale << 6 | index << 3 | base);
 	if (mod == 1)
 		*p++ = (u8)r->disp;
 	if (mod == 2) {

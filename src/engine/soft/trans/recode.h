@@ -19,6 +19,7 @@ struct recode {
 	u8 host[16]; /* host register for each guest general register */
 	u8 base;     /* the memory operand: host registers of base and index (16: none) */
 	u8 index;
+	u8 scale; /* of the index: shift count */
 	s32 disp;
 };
 

@@ -26,6 +26,9 @@
 #define STORE_BYTES  (128u << 20)
 #define TIMER_SIGNAL (SIGRTMIN + 4)
 #define ORDER	     (1u << 18)
+/* A slot that misses more often than once in so many cycles is worse than a lookup. */
+#define SLOT_MISSES 256u
+#define SLOT_CYCLES 400u
 
 /* --- open, close, reset --- */
 
@@ -109,7 +112,7 @@ void trans_reset(struct vcpu *v)
 	x->desc_used = 4096;
 	x->used = x->stubs;
 	x->ordered = 0;
-	x->store_used = 0;
+	x->store_used = x->slot_next = 0;
 	x->resets++;
 	v->native_gen++;
 	v->link = NULL;
@@ -423,6 +426,20 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 
 /* --- what stubs call --- */
 
+/* Blocks are made one behind the other, in the store as in the cache. */
+static struct tblock *block_of(const struct trans *x, const struct tinsn *ti)
+{
+	u32 lo = 0, hi = x->ordered;
+	while (hi - lo > 1) {
+		u32 mid = (lo + hi) / 2;
+		if ((const u8 *)x->order[mid] <= (const u8 *)ti)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return x->order[lo];
+}
+
 static void at(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
@@ -525,6 +542,57 @@ u64 trans_stack(struct vcpu *v, struct tinsn *ti)
 	unsigned base = ti->leave ? R_RBP : R_RSP;
 	if (table_stack(v, c->r[base] + (u64)(s64)ti->stack_lo, ti->stack_len))
 		return 1;
+	c->rip = ti->rip;
+	v->plain = ti;
+	return 0;
+}
+
+/* The site meets another page all the time: lookups are better there. */
+static void table_from_now_on(struct vcpu *v, const struct tinsn *ti)
+{
+	struct trans *x = v->trans;
+	struct tblock *t = block_of(x, ti);
+	if (!t->source || t->dropped || t->plain)
+		return;
+	t->source->tabled |= BIT64(ti - t->ti);
+	t->source->native = NULL;
+	block_drop(x, t);
+}
+
+/* The page of a family, from va on, if it may be accessed as all of them will. 0: no window for it:
+ * RIP is set, go on without. */
+u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va)
+{
+	struct cpu *c = &v->cpu;
+	u64 page = va >> 12, own = va + ti->slot_at, now;
+	struct tlb_entry *e = &c->view->e[page & (TLB_ENTRIES - 1)];
+	v->trans->misses++;
+	flags_in(c, v->hot.status);
+	at(v, ti);
+	if (!canonical(va) || (va & 0xfff) + ti->slot_len > RAM_PAGE)
+		goto plain;
+	lockstep_fill(v, true);
+	/* faults of alignment and #MF come first: the body knows */
+	if ((ti->write ? e->w : e->r) != page && !(own & (ti->size - 1u)) &&
+	    insn_forms[ti->in.form].state != IST_X87)
+		walk_translate(c, own, ti->write ? ACC_WRITE : ACC_READ,
+			       (enum cpu_view)(c->view - c->views));
+	lockstep_fill(v, false);
+	if ((ti->slot_write ? e->w : e->r) != page)
+		goto plain;
+	table_fill(v, va, (enum cpu_view)(c->view - c->views));
+	if (v->lockstep)
+		e->w = TLB_NONE;
+	table_slot(v, ti->slot, va);
+	if (!ti->left) {
+		now = __builtin_ia32_rdtsc();
+		if (now - ti->stamp < SLOT_MISSES * SLOT_CYCLES)
+			table_from_now_on(v, ti);
+		ti->stamp = now;
+		ti->left = SLOT_MISSES;
+	}
+	return 1;
+plain:
 	c->rip = ti->rip;
 	v->plain = ti;
 	return 0;

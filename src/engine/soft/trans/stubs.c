@@ -199,13 +199,27 @@ static void into_miss(struct emit *e)
 	leave(e);
 }
 
-/* movsx or movzx to, word [r10 + off] */
-static void word_of_r10(struct emit *e, unsigned op, unsigned to, size_t off)
+/* movsx or movzx to, word [base + off] */
+static void word_of(struct emit *e, unsigned op, unsigned to, unsigned base, size_t off)
 {
-	e_rex(e, true, to, 0, H_R10);
+	e_rex(e, true, to, 0, base);
 	e8(e, 0x0f);
 	e8(e, op);
-	e_mem(e, to, H_R10, NOREG, 0, (s32)off);
+	e_mem(e, to, base, NOREG, 0, (s32)off);
+}
+
+static void word_of_r10(struct emit *e, unsigned op, unsigned to, size_t off)
+{
+	word_of(e, op, to, H_R10, off);
+}
+
+/* mov gs:[base + disp], from */
+static void gs_put(struct emit *e, unsigned from, unsigned base, s32 disp)
+{
+	e8(e, 0x65);
+	e_rex(e, true, from, 0, base);
+	e8(e, 0x89);
+	e_mem(e, from, base, NOREG, 0, disp);
 }
 
 /* mov r11, [a]; mov rax, [b]; and back, crosswise */
@@ -298,6 +312,97 @@ static void into_stack(struct emit *e)
 	leave(e);
 }
 
+/* r10: first byte of a family, r11: its tinsn; the flags are in hot.status or nowhere. Comes back
+ * with its slot filled, or leaves. */
+static void into_slot(struct emit *e, bool write)
+{
+	const s32 page = (s32)offsetof(struct page_slot, page);
+	u8 *far, *slow[2], *out, *known;
+	e_gs_store(e, H_RAX, G(hot.rax));
+	e_gs_store(e, H_RCX, G(hot.rcx));
+	e8(e, 0x44); /* mov eax, r10d */
+	e8(e, 0x89);
+	e8(e, 0xd0);
+	e8(e, 0x25); /* and eax, 4095 */
+	e32(e, RAM_PAGE - 1);
+	word_of(e, 0xb7, H_RCX, H_R11, offsetof(struct tinsn, slot_len));
+	e_lea(e, H_RAX, H_RAX, H_RCX, 0, 0, 8);
+	e8(e, 0x3d); /* cmp eax, 4096 */
+	e32(e, RAM_PAGE);
+	far = e_jcc_fwd(e, 7);
+	e_pext_gs(e, H_RAX, H_R10, G(hot.mask));
+	e_gs_load(e, H_RCX, write ? G(hot.wt) : G(hot.rt));
+	e_load(e, H_RAX, H_RCX, H_RAX, 3, 0);
+	e_test_imm8(e, H_RAX, 1);
+	slow[0] = e_jcc_fwd(e, 4);
+	e8(e, 0x66); /* sub word [r11 + left], 1 */
+	e_rex(e, false, 0, 0, H_R11);
+	e8(e, 0x83);
+	e_mem(e, 5, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, left));
+	e8(e, 1);
+	slow[1] = e_jcc_fwd(e, 4);
+	e_lea(e, H_RAX, H_RAX, NOREG, 0, -1, 8);
+	e_rex(e, false, H_RCX, 0, H_R11); /* mov ecx, [r11 + slot] */
+	e8(e, 0x8b);
+	e_mem(e, H_RCX, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, slot));
+	e8(e, 0x49); /* and r10, -4096 */
+	e8(e, 0x81);
+	e8(e, 0xe2);
+	e32(e, (u32)-RAM_PAGE);
+	gs_put(e, H_RAX, H_RCX, (s32)offsetof(struct page_slot, add));
+	e_lea(e, H_RAX, H_RAX, H_R10, 0, 0, 8);
+	gs_put(e, H_RAX, H_RCX, (s32)offsetof(struct page_slot, host));
+	e8(e, 0x65); /* cmp byte gs:[rcx + page + 7], 80h: was it empty? */
+	e8(e, 0x80);
+	e_mem(e, 7, H_RCX, NOREG, 0, page + 7);
+	e8(e, 0x80);
+	gs_put(e, H_R10, H_RCX, page);
+	known = e_jcc_fwd(e, 5);
+	e_gs(e, false, 0x8b, H_RAX, G(hot.slots_filled));
+	e8(e, 0x65); /* mov gs:[filled + rax * 4], ecx */
+	e8(e, 0x89);
+	e_mem(e, H_RCX, NOREG, H_RAX, 2, (s32)G(hot.filled));
+	e_lea(e, H_RAX, H_RAX, NOREG, 0, 1, 8);
+	e_gs(e, false, 0x89, H_RAX, G(hot.slots_filled));
+	e_here(e, known);
+	e_gs_load(e, H_RAX, G(hot.rax));
+	e_gs_load(e, H_RCX, G(hot.rcx));
+	e8(e, 0xc3);
+	e_here(e, far); /* no window is of use; the code without, if it is there */
+	e_load(e, H_RAX, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, plain));
+	e8(e, 0x48); /* test rax, rax */
+	e8(e, 0x85);
+	e8(e, 0xc0);
+	out = e_jcc_fwd(e, 4);
+	e_mov(e, H_R11, H_RAX);
+	e_gs_load(e, H_RAX, G(hot.rax));
+	e_gs_load(e, H_RCX, G(hot.rcx));
+	add_rsp(e, 8);
+	e_jmp_r11(e);
+	e_here(e, out);
+	e_here(e, slow[0]);
+	e_here(e, slow[1]);
+	e_gs_load(e, H_RAX, G(hot.rax));
+	e_gs_load(e, H_RCX, G(hot.rcx));
+	save_regs(e);
+	simd_if_live(e, true, false);
+	e_gs_load(e, H_RDI, G(hot.self));
+	e_mov(e, H_RSI, H_R11);
+	e_mov(e, H_RDX, H_R10);
+	add_rsp(e, -8);
+	call_c(e, (void *)trans_slot);
+	add_rsp(e, 8);
+	e8(e, 0x85); /* test eax, eax */
+	e8(e, 0xc0);
+	out = e_jcc_fwd(e, 4);
+	simd_if_live(e, false, false);
+	load_regs(e);
+	e8(e, 0xc3);
+	e_here(e, out);
+	e_mov_imm(e, H_RAX, TX_PLAIN);
+	leave(e);
+}
+
 /* The vector registers, x87 and MXCSR come to the host. Clobbers the flags. */
 static void into_simd(struct emit *e)
 {
@@ -368,5 +473,9 @@ void stubs_build(struct vcpu *v)
 	other_stack(&e);
 	x->stack_leave = e.p;
 	into_stack(&e);
+	x->slot_read = e.p;
+	into_slot(&e, false);
+	x->slot_write = e.p;
+	into_slot(&e, true);
 	x->stubs = x->used = (u32)(e.p - x->rw + 63) & ~63u;
 }

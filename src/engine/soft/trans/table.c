@@ -37,6 +37,11 @@ static void release(void *p, u64 bytes)
 /* Not canonical, and what is there at 0 distance from it neither. */
 #define NO_STACK BIT64(63)
 
+static struct page_slot *slot_at(struct vcpu *v, u32 off)
+{
+	return (struct page_slot *)(void *)((u8 *)v + off);
+}
+
 static void drop_stacks(struct vcpu *v)
 {
 	struct trans *x = v->trans;
@@ -46,6 +51,26 @@ static void drop_stacks(struct vcpu *v)
 		x->window[i].page = x->window[i].other_page = NO_STACK;
 		x->window[i].add = x->window[i].other_add = 0;
 	}
+}
+
+/* Slots of the pages from `first` (bits 47..12) on. */
+static void drop_slots(struct vcpu *v, u64 first, u64 pages)
+{
+	u32 kept = 0;
+	for (u32 i = 0; i < v->hot.slots_filled; i++) {
+		struct page_slot *s = slot_at(v, v->hot.filled[i]);
+		if ((((s->page >> 12) - first) & (PAGES - 1)) < pages)
+			*s = (struct page_slot){.page = NO_STACK};
+		else
+			v->hot.filled[kept++] = v->hot.filled[i];
+	}
+	v->hot.slots_filled = kept;
+}
+
+static void drop_windows(struct vcpu *v)
+{
+	drop_stacks(v);
+	drop_slots(v, 0, PAGES);
 }
 
 static void switch_stacks(struct vcpu *v, unsigned view)
@@ -74,6 +99,8 @@ int table_open(struct vcpu *v)
 		ok &= (x->xt[i] = reserve(PAGES * 4)) != NULL;
 	ok &= (x->desc = reserve(DESC_BYTES)) != NULL;
 	x->desc_used = 4096;
+	for (unsigned i = 0; i < TRANS_SLOTS; i++)
+		v->hot.slot[i].page = NO_STACK;
 	drop_stacks(v);
 	return ok ? 0
 		  : FAIL(-ENOMEM, "no address space for the translator's tables (ulimit -v?); use "
@@ -148,7 +175,7 @@ static void drop_code(struct trans *x, unsigned ctx, bool global)
 void table_flush(struct vcpu *v, bool global)
 {
 	struct trans *x = v->trans;
-	drop_stacks(v);
+	drop_windows(v);
 	for (unsigned g = 0; g <= (global ? 1u : 0u); g++) {
 		drop_log(x, &x->log[g]);
 		drop_code(x, 0, g);
@@ -161,6 +188,7 @@ void table_flush_page(struct vcpu *v, u64 page, u64 pages)
 	struct trans *x = v->trans;
 	u64 n = page & (PAGES - 1);
 	drop_stacks(v);
+	drop_slots(v, n, pages);
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
 		memset(&x->rt[i][n], 0, pages * 8);
 		memset(&x->wt[i][n], 0, pages * 8);
@@ -172,7 +200,7 @@ void table_flush_page(struct vcpu *v, u64 page, u64 pages)
 void table_flush_writes(struct vcpu *v)
 {
 	struct trans *x = v->trans;
-	drop_stacks(v);
+	drop_windows(v);
 	for (unsigned g = 0; g < 2; g++)
 		for (u32 i = 0; i < x->log[g].n; i++)
 			x->wt[x->log[g].e[i] >> 36 & 3][x->log[g].e[i] & (PAGES - 1)] = 0;
@@ -223,4 +251,14 @@ bool table_stack(struct vcpu *v, u64 la, unsigned len)
 	v->hot.stack_page = la & ~0xfffull;
 	v->hot.stack_add = entry - 1;
 	return true;
+}
+
+void table_slot(struct vcpu *v, u32 slot, u64 la)
+{
+	const struct trans *x = v->trans;
+	struct page_slot *s = slot_at(v, slot);
+	u64 page = la & ~0xfffull, add = x->rt[VIEW_USER][page_number(la)] - 1;
+	if (s->page == NO_STACK)
+		v->hot.filled[v->hot.slots_filled++] = slot;
+	*s = (struct page_slot){page, add, page + add};
 }

@@ -8,6 +8,7 @@
  *   recode.c     an instruction with other registers;  emit.c  a few host instructions
  *   table.c      guest page -> host addend, by view; guest page -> translated code
  *   run.c        entering and leaving translated code, links between blocks, invalidation
+ *   slot.c       operands that remember their page
  *   cross.c      an instruction in two pages
  *   lockstep.c   interpreter and translated code side by side
  *
@@ -46,7 +47,13 @@ struct tinsn {
 	 */
 	s16 stack_lo;
 	u16 stack_len;
-	u8 *plain; /* the first of a stack window: code from here on without windows, or NULL */
+	u8 *plain; /* the first of a window: code from here on without windows, or NULL */
+	/* the first of a family: its bytes, where its own operand is among them, its slot's offset
+	 * from GS; misses until somebody looks how often they come, and when that was */
+	u16 slot_len, slot_at, left;
+	bool slot_write, write; /* one of the family writes; this one does */
+	u32 slot;
+	u64 stamp;
 };
 
 /* A jump from one block to another in the same guest page. */
@@ -67,6 +74,7 @@ struct tblock {
 	struct tblock *cross_next;
 	u32 second; /* 0: it is none */
 	bool dropped, plain;
+	struct block *source; /* what it was made of, or NULL */
 	u64 block_rip;
 	struct tlink *in;
 	struct tlink out[2];
@@ -95,8 +103,14 @@ enum trans_exit {
 	TX_LINK,  /* rip is set; hot.link asks to be linked there */
 	TX_IBL,	  /* rip is set; no code was known for it */
 	TX_BODY,  /* an instruction's body set rip and flags */
-	TX_PLAIN, /* rip is set: go on there with a block that has no stack windows */
+	TX_PLAIN, /* rip is set: go on there with a block that has no windows */
 };
+
+/* A guest page (bits 63 to 12), host minus guest, the host's page. */
+struct page_slot {
+	u64 page, add, host;
+};
+#define TRANS_SLOTS 2048u
 
 /* The part of the vCPU block that translated code touches, besides cpu.r and cpu.event. */
 struct trans_hot {
@@ -110,11 +124,15 @@ struct trans_hot {
 	u64 host_rsp;
 	u64 self;
 	u64 link;
-	u64 ea, rax;
+	u64 ea, rax, rcx;
 	u64 x87_dp; /* for the instruction that x87 names, if it has a memory operand */
 	u32 x87;    /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are
 		       right */
 	u32 simd;   /* the guest's vector registers are in the host's */
+	/* see slot.c; those that are filled, by their offsets */
+	u32 slots_filled;
+	struct page_slot slot[TRANS_SLOTS];
+	u32 filled[TRANS_SLOTS];
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
 };
 
@@ -142,7 +160,7 @@ struct cross {
 struct trans {
 	struct cross cross[TRANS_CROSS];
 	u8 *rw, *rx; /* the code cache, twice */
-	u32 used, size, stubs;
+	u32 used, size, stubs, slot_next;
 	u32 desc_used;
 	u8 *store; /* tblocks, tpages: bump-allocated */
 	u32 store_used, store_size;
@@ -160,7 +178,7 @@ struct trans {
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
-	u8 *stack, *stack_leave;
+	u8 *stack, *stack_leave, *slot_read, *slot_write;
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
@@ -206,6 +224,7 @@ u64 trans_interp_end(struct vcpu *v, struct tinsn *ti);
 u64 trans_miss(struct vcpu *v, u64 ti, u64 va);
 u64 trans_fault(struct vcpu *v, struct tinsn *ti);
 u64 trans_stack(struct vcpu *v, struct tinsn *ti);
+u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va);
 void trans_fpu(struct vcpu *v);
 /* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
 bool trans_fixup(u64 *rip, u64 *r10);
@@ -247,6 +266,8 @@ void table_mode(struct vcpu *v);
 /* Makes the page of la the stack window's if it may be read and written; len bytes from la must lie
  * in it. */
 bool table_stack(struct vcpu *v, u64 la, unsigned len);
+/* The slot at that offset becomes the page of la, which table_fill() knows. */
+void table_slot(struct vcpu *v, u32 slot, u64 la);
 
 /* classify.c */
 enum tkind {

@@ -82,6 +82,12 @@ static void emit_sides(struct tr *t)
 			e_call(e, s->ti->leave ? t->x->stack_leave : t->x->stack);
 			e_jmp(e, s->back);
 			break;
+		case SIDE_SLOT:
+			emit_ea_again(e, &s->ea);
+			e_mov_imm(e, H_R11, (u64)s->ti);
+			e_call(e, s->ti->slot_write ? t->x->slot_write : t->x->slot_read);
+			e_jmp(e, s->back);
+			break;
 		case SIDE_EXIT:
 			if (canonical(s->target)) {
 				emit_known(e, s->target, s->saved);
@@ -182,6 +188,8 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	t->i = i;
 	if (ti->stack_len)
 		window_guard(t, ti, live);
+	if (ti->slot_len)
+		slot_guard(t, ti, live);
 	switch ((enum tkind)c->kind) {
 	case T_INTERP: emit_interp(t, ti); break;
 	case T_END: emit_end(t, ti); return false;
@@ -221,7 +229,11 @@ static void prepare(struct tr *t, struct tclass *c)
 		ti->in = *in;
 		ti->rip = t->b->rip + in->off;
 		ti->size = c[i].kind == T_COPY ? c[i].size : 8;
-		ti->stack_len = 0;
+		ti->stack_len = ti->slot_len = 0;
+		ti->write = c[i].kind == T_COPY && c[i].write;
+		ti->left = 1;
+		ti->stamp = 0;
+		t->slot[i] = 0;
 		ti->plain = NULL;
 		ti->saved = t->window[i] = false;
 		ti->leave = c[i].kind == T_LEAVE;
@@ -245,12 +257,15 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	memset(t.t, 0, sizeof(*t.t));
 	t.t->block_rip = b->rip;
 	t.t->page = page;
+	t.t->source = second ? NULL : b;
 	t.t->plain = plain;
 	t.t->second = second ? second->desc : 0;
 	t.t->count = b->retired;
 	prepare(&t, c);
-	if (!plain)
+	if (!plain) {
 		window_find(&t, c);
+		slot_find(&t, c);
+	}
 	t.e = (struct emit){.p = x->rw + x->used, .end = x->rw + x->size};
 	t.t->start = t.e.p;
 	emit_head(&t, c);

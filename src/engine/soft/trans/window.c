@@ -17,31 +17,9 @@ bool in_window(const struct tr *t)
 	return t->window[t->i];
 }
 
-static bool writes_rsp(const struct insn *in)
+bool in_window_at(const struct tr *t, unsigned i)
 {
-	const struct insn_form *f = &insn_forms[in->form];
-	for (unsigned i = 0; i < f->operands; i++) {
-		if (!(f->op[i].access & OPA_W))
-			continue;
-		switch ((enum insn_opk)f->op[i].kind) {
-		case OP_G:
-			if (in->reg == R_RSP || f->op[i].width == 1) /* AH has RSP's number */
-				return true;
-			break;
-		case OP_E:
-		case OP_R:
-		case OP_Z:
-			if (!(in->pfx & PFX_MEM) && (in->rm == R_RSP || f->op[i].width == 1))
-				return true;
-			break;
-		case OP_VREG:
-			if (in->vvvv == R_RSP)
-				return true;
-			break;
-		default: break;
-		}
-	}
-	return false;
+	return t->window[i];
 }
 
 /* What an instruction does to the stack: bytes [lo, hi) from RSP before it (none: lo == hi), and by
@@ -74,7 +52,7 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 			u.lo = (s32)in->disp;
 			u.hi = u.lo + c->size;
 		}
-		if (!writes_rsp(in))
+		if (!(writes_gprs(in) >> R_RSP & 1))
 			return u;
 		/* ADD, SUB RSP, imm */
 		if ((in->opcode == 0x81 || in->opcode == 0x83) && insn_forms[in->form].map == 0 &&

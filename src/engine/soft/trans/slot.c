@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slot: operands in memory that remember the page they were in. See gen.h. */
+#include "cpu/insn_forms.h"
+#include "engine/soft/trans/gen.h"
+
+/*
+ * The operands of a block that are counted from the same registers, unchanged but for known
+ * amounts, are a family: the distances between them are known. The first of them compares the bytes
+ * of all with the page in the family's slot of the vCPU block (hot.slot): same page, and the slot's
+ * addend leads to all of them. Where it is another page, trans_slot() looks for it; where no page
+ * will do (two pages, one that may not be written yet, MMIO), the block goes on as it is translated
+ * without windows (TX_PLAIN).
+ *
+ * Only for CPL 3, where the view cannot change inside a block. A site that meets another page all
+ * the time gets lookups instead (block.tabled).
+ */
+#define FAMILIES    16
+#define FAMILY_MOST 1024
+#define FAR	    (1 << 30)
+
+struct family {
+	u8 base, index, scale, seg; /* guest registers, 16: none; seg: FS, GS or none (0) */
+	u32 base_at, index_at;	    /* versions of those registers */
+	s64 lo, hi;		    /* of the bytes, as counted from the registers at their versions */
+	s64 first_at;		    /* where the first operand is */
+	unsigned first;		    /* that instruction */
+	bool write;
+};
+
+/* Registers as the walk over the block knows them: which version, and how far from it. */
+struct walk {
+	u32 version[17];
+	s64 moved[17];
+	struct family family[FAMILIES];
+	unsigned families;
+};
+
+u32 writes_gprs(const struct insn *in)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
+	u32 m = 0;
+	for (unsigned i = 0; i < f->operands; i++) {
+		bool byte = f->op[i].width == 1; /* AH has RSP's number */
+		if (!(f->op[i].access & OPA_W))
+			continue;
+		switch ((enum insn_opk)f->op[i].kind) {
+		case OP_G: m |= (1u << in->reg) | (byte ? (1u << (in->reg & 3)) : 0); break;
+		case OP_E:
+		case OP_R:
+		case OP_Z:
+			if (!(in->pfx & PFX_MEM))
+				m |= (1u << in->rm) | (byte ? (1u << (in->rm & 3)) : 0);
+			break;
+		case OP_VREG: m |= (1u << in->vvvv); break;
+		case OP_FIXED: m |= (1u << R_RAX) | (1u << R_RDX); break;
+		default: break;
+		}
+	}
+	switch (f->map) {
+	case 0:
+		if (op == 0x98 || op == 0x99 || op == 0x9f || op == 0xdf ||
+		    ((op == 0xf6 || op == 0xf7) && reg >= 4))
+			m |= (1u << R_RAX) | (1u << R_RDX);
+		break;
+	case 1:
+		if (op == 0xb0 || op == 0xb1) /* CMPXCHG */
+			m |= (1u << R_RAX);
+		break;
+	case 3:
+	case 6:
+		if (op >= 0x60 && op <= 0x63) /* PCMPESTRI and its like */
+			m |= (1u << R_RCX);
+		break;
+	default: break;
+	}
+	return m;
+}
+
+/* By how much does it move a register, and nothing else? False: it does not. */
+static bool moves(const struct insn *in, const struct tclass *c, unsigned *reg, s64 *by)
+{
+	unsigned op = in->opcode, sub = in->modrm >> 3 & 7;
+	if (in->osz != 8)
+		return false;
+	if (c->kind == T_LEA) {
+		*reg = in->reg;
+		*by = in->disp;
+		return in->base == in->reg * 8 && in->index / 8u == 16 && in->asz == 8;
+	}
+	if (c->kind != T_COPY || in->pfx & PFX_MEM || insn_forms[in->form].map)
+		return false;
+	*reg = in->rm;
+	*by = op == 0xff ? 1 : (s64)in->imm;
+	if (((op == 0x81 || op == 0x83) && sub == 5) || (op == 0xff && sub == 1))
+		*by = -*by;
+	return ((op == 0x81 || op == 0x83) && (sub == 0 || sub == 5)) || (op == 0xff && sub < 2);
+}
+
+static void changed(struct walk *w, u32 regs)
+{
+	for (unsigned i = 0; i < 16; i++)
+		if (regs >> i & 1) {
+			w->version[i]++;
+			w->moved[i] = 0;
+		}
+}
+
+/* What instruction i does to the registers. */
+static void step(struct walk *w, const struct insn *in, const struct tclass *c)
+{
+	unsigned reg;
+	s64 by;
+	switch ((enum tkind)c->kind) {
+	case T_COPY:
+	case T_LEA:
+		if (moves(in, c, &reg, &by) && by > -FAR && by < FAR && w->moved[reg] > -FAR &&
+		    w->moved[reg] < FAR)
+			w->moved[reg] += by;
+		else
+			changed(w, c->kind == T_LEA ? (1u << in->reg) : writes_gprs(in));
+		break;
+	case T_PUSH_R:
+	case T_PUSH_I:
+	case T_PUSH_M:
+	case T_PUSHF: changed(w, (1u << R_RSP)); break;
+	case T_POP_R: changed(w, (1u << R_RSP) | (1u << in->rm)); break;
+	case T_NOP: break;
+	default: /* anything may have changed, tables too */
+		changed(w, 0xffff);
+		w->families = 0;
+		break;
+	}
+}
+
+/* Bytes at the memory operand that a family may have; 0: none. */
+static unsigned operand(const struct tr *t, unsigned i, const struct tclass *c)
+{
+	const struct insn *in = &t->b->insn[i];
+	bool mem = in->pfx & PFX_MEM && (c->kind == T_COPY || c->kind == T_PUSH_M ||
+					 c->kind == T_JMP_E || c->kind == T_CALL_E);
+	if (!mem || in->asz != 8 || t->b->tabled >> i & 1 || (c->kind == T_COPY && in_window_at(t, i)))
+		return 0;
+	if (in->disp != (s32)in->disp && (in->base / 8u < 16 || in->index / 8u < 16))
+		return 0;
+	if (c->x87 && in->base / 8u < 16 && in->index / 8u < 16)
+		return 0; /* note_x87() wants the address again */
+	return c->kind == T_COPY ? c->size : 8;
+}
+
+static bool same(const struct walk *w, const struct family *f, const struct insn *in, unsigned seg)
+{
+	unsigned b = in->base / 8u, x = in->index / 8u;
+	return f->base == b && f->index == x && (x == 16 || f->scale == in->scale) &&
+	       f->seg == seg && f->base_at == w->version[b] && f->index_at == w->version[x];
+}
+
+/* The least used ones are shared when there are too many. */
+static u32 slot_new(struct trans *x)
+{
+	return (u32)(G(hot.slot) + x->slot_next++ % TRANS_SLOTS * sizeof(struct page_slot));
+}
+
+static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool write)
+{
+	const struct insn *in = &t->b->insn[i];
+	unsigned b = in->base / 8u, x = in->index / 8u;
+	unsigned seg = in->seg == S_FS || in->seg == S_GS ? in->seg + 1u : 0;
+	bool fixed = b == 16 && x == 16 && !seg;
+	s64 at = in->disp + w->moved[b] + (x < 16 ? w->moved[x] * (1 << in->scale) : 0);
+	struct family *f;
+	unsigned k;
+	if (fixed && (at & 0xfff) + size > RAM_PAGE)
+		return;
+	for (k = 0; k < w->families; k++) {
+		s64 lo, hi;
+		f = &w->family[k];
+		if (!same(w, f, in, seg))
+			continue;
+		lo = at < f->lo ? at : f->lo;
+		hi = at + size > f->hi ? at + size : f->hi;
+		if (hi - lo > FAMILY_MOST || (fixed && (lo ^ (hi - 1)) >> 12))
+			continue;
+		f->lo = lo;
+		f->hi = hi;
+		f->write |= write;
+		break;
+	}
+	if (k == w->families) {
+		if (k == FAMILIES)
+			return;
+		f = &w->family[w->families++];
+		*f = (struct family){.base = (u8)b,
+				     .index = (u8)x,
+				     .scale = in->scale,
+				     .seg = (u8)seg,
+				     .base_at = w->version[b],
+				     .index_at = w->version[x],
+				     .lo = at,
+				     .hi = at + size,
+				     .first_at = at,
+				     .first = i,
+				     .write = write};
+		t->slot[i] = slot_new(t->x);
+	}
+	f = &w->family[k];
+	t->slot[i] = t->slot[f->first];
+	t->t->ti[f->first].slot_len = (u16)(f->hi - f->lo);
+	t->t->ti[f->first].slot_at = (u16)(f->first_at - f->lo);
+	t->t->ti[f->first].slot_write = f->write;
+}
+
+/* Finds the families of the block; the first operand of each gets the extent. */
+void slot_find(struct tr *t, const struct tclass *c)
+{
+	struct walk w = {0};
+	if ((t->b->mode & MODE_CPL) != 3 || t->second)
+		return;
+	for (unsigned i = 0; i < t->b->retired; i++) {
+		unsigned size = operand(t, i, &c[i]);
+		if (size)
+			join(t, &w, i, size, c[i].kind == T_COPY && c[i].write);
+		step(&w, &t->b->insn[i], &c[i]);
+	}
+}
+
+bool in_family(const struct tr *t)
+{
+	return t->slot[t->i] != 0;
+}
+
+static bool fixed_address(const struct insn *in)
+{
+	return in->base / 8u == 16 && in->index / 8u == 16 && in->seg != S_FS && in->seg != S_GS;
+}
+
+/* Before the first operand of a family. Leaves r11 (and what the operand needs of r10). */
+void slot_guard(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	struct insn in = ti->in;
+	struct side *s;
+	struct ea ea;
+	bool fixed = fixed_address(&in);
+	in.disp -= ti->slot_at;
+	ti->slot = t->slot[t->i];
+	flags_away(t, live);
+	if (fixed)
+		ea = (struct ea){.kind = EA_AGAIN, .base = 16, .index = 16, .size = 8, .disp = in.disp};
+	if (fixed && in.disp == (s32)in.disp) {
+		e8(e, 0x65); /* cmp qword gs:[slot], imm32 */
+		e8(e, 0x48);
+		e8(e, 0x81);
+		e_mem(e, 7, NOREG, NOREG, 0, (s32)ti->slot);
+		e32(e, (u32)in.disp & ~0xfffu);
+	} else if (fixed) {
+		e_mov_imm(e, H_R10, (u64)in.disp & ~0xfffull);
+		e_gs(e, true, 0x3b, H_R10, ti->slot); /* cmp */
+	} else {
+		emit_ea(t, &in, &ea);
+		e_gs(e, true, 0x2b, H_R10, ti->slot); /* sub */
+		e8(e, 0x49);			      /* cmp r10, imm32 */
+		e8(e, 0x81);
+		e8(e, 0xfa);
+		e32(e, RAM_PAGE - ti->slot_len);
+	}
+	s = side_new(t);
+	s->kind = SIDE_SLOT;
+	s->from = e_jcc_fwd(e, fixed ? 5 : 7);
+	s->back = e->p;
+	s->ti = ti;
+	s->ea = ea;
+}
+
+/* The operand as host registers; r10 is one of them, r11 is none. Leaves the flags. */
+struct place slot_operand(struct tr *t, const struct insn *in)
+{
+	struct emit *e = &t->e;
+	unsigned b = in->base / 8u, x = in->index / 8u, r;
+	u32 slot = t->slot[t->i];
+	struct place p = {.base = H_R10, .index = NOREG, .disp = (s32)in->disp};
+	if (fixed_address(in)) {
+		e_gs_load(e, H_R10, slot + (u32)offsetof(struct page_slot, host));
+		p.disp = (s32)(in->disp & 0xfff);
+		return p;
+	}
+	e_gs_load(e, H_R10, slot + (u32)offsetof(struct page_slot, add));
+	if (in->seg == S_FS || in->seg == S_GS) {
+		e_gs_load(e, H_R11, (u32)(G(cpu.seg_base) + in->seg * 8u));
+		e_lea(e, H_R10, H_R10, H_R11, 0, 0, 8);
+	}
+	r = reg_in_host(e, x, H_R11);
+	if (r == H_R11)
+		e_lea(e, H_R10, H_R10, H_R11, in->scale, 0, 8);
+	else if (r != NOREG) {
+		p.index = (u8)r;
+		p.scale = in->scale;
+	}
+	r = reg_in_host(e, b, H_R11);
+	if (r == NOREG)
+		return p;
+	if (r == H_R11 || p.index != NOREG) {
+		e_lea(e, H_R10, H_R10, r, 0, 0, 8);
+		return p;
+	}
+	p.base = (u8)r;
+	p.index = H_R10;
+	return p;
+}
