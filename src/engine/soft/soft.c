@@ -22,12 +22,17 @@
 /* --- faults of the host that are the guest's: native thunks and translated code --- */
 
 /* What the signals did before; written once, before any vCPU thread exists. */
-static struct sigaction fault_before[2];
+static struct sigaction fault_before[3];
+
+static unsigned fault_slot(int number)
+{
+	return number == SIGSEGV ? 1 : number == SIGBUS ? 2 : 0;
+}
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *uc = context;
-	const struct sigaction *old = &fault_before[number == SIGSEGV];
+	const struct sigaction *old = &fault_before[fault_slot(number)];
 	u64 rip = (u64)uc->uc_mcontext.gregs[REG_RIP], r10 = (u64)uc->uc_mcontext.gregs[REG_R10];
 	u64 to = number == SIGFPE ? fpu_fixup(rip) : 0;
 	if (to) {
@@ -52,7 +57,7 @@ static void catch_fault(int number)
 	sigemptyset(&action.sa_mask);
 	sigaction(number, &action, &old);
 	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != on_fault)
-		fault_before[number == SIGSEGV] = old;
+		fault_before[fault_slot(number)] = old;
 }
 
 /* --- engine --- */
@@ -173,6 +178,7 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	catch_fault(SIGFPE);
 	if (e->hot_runs) {
 		catch_fault(SIGSEGV);
+		catch_fault(SIGBUS); /* what the CPU calls #SS */
 		trans_signal();
 	}
 	*out = e;

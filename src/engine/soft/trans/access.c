@@ -108,6 +108,7 @@ void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
 {
 	struct emit *e = &t->e;
 	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
+	t->r10_holds = 0;
 	*ea = ea_of(in);
 	if ((b < 16 || x < 16) && (in->disp != (s32)in->disp || in->disp < -0x7fffffff))
 		t->failed = true;

@@ -76,8 +76,7 @@ static enum tkind kind_0f(const struct insn *in)
 	bool mem = in->pfx & PFX_MEM;
 	switch (op) {
 	case 0x0d:
-	case 0x18:
-	case 0x1f: return T_NOP;
+	case 0x18 ... 0x1f: return T_NOP; /* ENDBR64, NOP Ev and their like */
 	case 0x80 ... 0x8f: return to_code(in, T_JCC);
 	case 0x40 ... 0x4f:
 	case 0x90 ... 0x9f:

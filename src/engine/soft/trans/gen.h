@@ -14,6 +14,7 @@
 #include "engine/soft/trans/layout.h"
 
 #define SIDE_MAX 160u
+#define UNROLL	 4u /* times that the body of a loop of one block is emitted */
 
 /* The address of a memory operand, so that it can be had again. */
 struct ea {
@@ -66,10 +67,20 @@ struct tr {
 	u32 slot[BLOCK_INSNS + 2];    /* the slot of its operand's family, see slot_find(); 0: none */
 	unsigned i;		      /* the instruction that is emitted */
 	unsigned links;
+	unsigned count;	   /* instructions: a loop's body may be there several times */
+	u32 r10_holds;	   /* the slot whose addend r10 has, 0: none */
+	u8 *leave[UNROLL]; /* jumps out of the loop but the last: where to is patched later */
+	unsigned leaves;
 	bool failed, vec;
 	bool saved; /* the guest's flags are in hot.status, the host's are anything */
 	const struct tpage *second;
 };
+
+/* Instruction i of the block as it is emitted. */
+static inline const struct insn *insn_at(const struct tr *t, unsigned i)
+{
+	return &t->b->insn[i % t->b->retired];
+}
 
 /* access.c: where the flags are changes from instruction to instruction. r11 is clobbered. */
 void flags_save(struct emit *e);
@@ -135,6 +146,8 @@ bool emit_popf(struct tr *t, struct tinsn *ti);
 /* leave.c: out of the block */
 void emit_jump(struct tr *t, u64 target);
 void emit_jcc(struct tr *t, struct tinsn *ti);
+/* Goes on behind it if it is taken, see unroll(). */
+void emit_jcc_inside(struct tr *t, struct tinsn *ti);
 void emit_jrcxz(struct tr *t, struct tinsn *ti);
 void emit_call(struct tr *t, struct tinsn *ti, bool live);
 void emit_ret(struct tr *t, struct tinsn *ti, bool live);

@@ -9,6 +9,7 @@
 void emit_interp(struct tr *t, struct tinsn *ti)
 {
 	flags_back(t);
+	t->r10_holds = 0;
 	e_mov_imm(&t->e, H_R10, (u64)ti);
 	e_call(&t->e, t->x->interp);
 }
@@ -316,9 +317,9 @@ void emit_leave(struct tr *t, struct tinsn *ti, bool live)
 	struct emit *e = &t->e;
 	unsigned miss;
 	if (in_window(t)) {
-		e_mov(e, H_R9, H_RBP);
-		window_load(t, H_RBP, H_R9, 0);
-		e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+		window_load(t, H_R10, H_RBP, 0);
+		e_lea(e, H_R9, H_RBP, NOREG, 0, 8, 8);
+		e_mov(e, H_RBP, H_R10);
 		return;
 	}
 	flags_away(t, live);

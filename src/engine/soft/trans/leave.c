@@ -68,7 +68,7 @@ void emit_jump(struct tr *t, u64 target)
 static void poll_if_back(struct tr *t, struct tinsn *ti)
 {
 	ti->saved = t->saved;
-	if (ti->in.imm <= ti->rip)
+	if ((s64)(ti->in.imm - ti->rip) <= 0)
 		e_poll(&t->e);
 }
 
@@ -83,7 +83,16 @@ void emit_jcc(struct tr *t, struct tinsn *ti)
 	flags_back(t);
 	poll_if_back(t, ti);
 	exit_to(t, e_jcc_fwd(&t->e, ti->in.opcode & 15), ti->in.imm);
+	for (unsigned i = 0; i < t->leaves; i++)
+		e_here(&t->e, t->leave[i]);
 	emit_jump(t, ti->rip + ti->in.len);
+}
+
+void emit_jcc_inside(struct tr *t, struct tinsn *ti)
+{
+	flags_back(t);
+	ti->saved = false;
+	t->leave[t->leaves++] = e_jcc_fwd(&t->e, (ti->in.opcode & 15) ^ 1);
 }
 
 void emit_jrcxz(struct tr *t, struct tinsn *ti)

@@ -112,7 +112,7 @@ void trans_reset(struct vcpu *v)
 	x->desc_used = 4096;
 	x->used = x->stubs;
 	x->ordered = 0;
-	x->store_used = x->slot_next = 0;
+	x->store_used = x->slot_next[0] = x->slot_next[1] = 0;
 	x->resets++;
 	v->native_gen++;
 	v->link = NULL;
@@ -348,7 +348,10 @@ static void link_to(struct vcpu *v, struct tlink *l, struct tblock *t)
 	l->to = t;
 	l->next = t->in;
 	t->in = l;
-	e_rel32(l->rel, l->saved ? t->code_saved : t->code);
+	if (l->from->vec)
+		e_rel32(l->rel, l->saved ? t->code_vec_saved : t->code_vec);
+	else
+		e_rel32(l->rel, l->saved ? t->code_saved : t->code);
 	v->trans->links++;
 }
 
@@ -554,7 +557,7 @@ static void table_from_now_on(struct vcpu *v, const struct tinsn *ti)
 	struct tblock *t = block_of(x, ti);
 	if (!t->source || t->dropped || t->plain)
 		return;
-	t->source->tabled |= BIT64(ti - t->ti);
+	t->source->tabled |= BIT64((u64)(ti - t->ti) % t->source->retired);
 	t->source->native = NULL;
 	block_drop(x, t);
 }

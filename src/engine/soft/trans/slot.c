@@ -125,7 +125,8 @@ static void step(struct walk *w, const struct insn *in, const struct tclass *c)
 	case T_PUSH_M:
 	case T_PUSHF: changed(w, (1u << R_RSP)); break;
 	case T_POP_R: changed(w, (1u << R_RSP) | (1u << in->rm)); break;
-	case T_NOP: break;
+	case T_NOP:
+	case T_JCC: break; /* not the last one: inside an unrolled loop */
 	default: /* anything may have changed, tables too */
 		changed(w, 0xffff);
 		w->families = 0;
@@ -133,16 +134,21 @@ static void step(struct walk *w, const struct insn *in, const struct tclass *c)
 	}
 }
 
+static bool fixed_address(const struct insn *in)
+{
+	return in->base / 8u == 16 && in->index / 8u == 16 && in->seg != S_FS && in->seg != S_GS;
+}
+
 /* Bytes at the memory operand that a family may have; 0: none. */
 static unsigned operand(const struct tr *t, unsigned i, const struct tclass *c)
 {
-	const struct insn *in = &t->b->insn[i];
+	const struct insn *in = insn_at(t, i);
 	bool mem = in->pfx & PFX_MEM && (c->kind == T_COPY || c->kind == T_PUSH_M ||
 					 c->kind == T_JMP_E || c->kind == T_CALL_E);
-	if (!mem || in->asz != 8 || t->b->tabled >> i & 1 || (c->kind == T_COPY && in_window_at(t, i)))
+	if (!mem || in->asz != 8 || t->b->tabled >> i % t->b->retired & 1 || (c->kind == T_COPY && in_window_at(t, i)))
 		return 0;
-	if (in->disp != (s32)in->disp && (in->base / 8u < 16 || in->index / 8u < 16))
-		return 0;
+	if (in->disp != (s32)in->disp && !fixed_address(in))
+		return 0; /* the operand is one of 32 bits of displacement */
 	if (c->x87 && in->base / 8u < 16 && in->index / 8u < 16)
 		return 0; /* note_x87() wants the address again */
 	return c->kind == T_COPY ? c->size : 8;
@@ -155,15 +161,17 @@ static bool same(const struct walk *w, const struct family *f, const struct insn
 	       f->seg == seg && f->base_at == w->version[b] && f->index_at == w->version[x];
 }
 
-/* The least used ones are shared when there are too many. */
-static u32 slot_new(struct trans *x)
+/* Shared when there are too many: those of families that write by none that only read, since what
+ * may be read need not be writable. */
+static u32 slot_new(struct trans *x, bool write)
 {
-	return (u32)(G(hot.slot) + x->slot_next++ % TRANS_SLOTS * sizeof(struct page_slot));
+	u32 n = x->slot_next[write]++ % (TRANS_SLOTS / 2) + (write ? TRANS_SLOTS / 2 : 0);
+	return (u32)(G(hot.slot) + n * sizeof(struct page_slot));
 }
 
 static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool write)
 {
-	const struct insn *in = &t->b->insn[i];
+	const struct insn *in = insn_at(t, i);
 	unsigned b = in->base / 8u, x = in->index / 8u;
 	unsigned seg = in->seg == S_FS || in->seg == S_GS ? in->seg + 1u : 0;
 	bool fixed = b == 16 && x == 16 && !seg;
@@ -201,10 +209,9 @@ static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool w
 				     .first_at = at,
 				     .first = i,
 				     .write = write};
-		t->slot[i] = slot_new(t->x);
 	}
 	f = &w->family[k];
-	t->slot[i] = t->slot[f->first];
+	t->slot[i] = f->first + 1;
 	t->t->ti[f->first].slot_len = (u16)(f->hi - f->lo);
 	t->t->ti[f->first].slot_at = (u16)(f->first_at - f->lo);
 	t->t->ti[f->first].slot_write = f->write;
@@ -216,22 +223,23 @@ void slot_find(struct tr *t, const struct tclass *c)
 	struct walk w = {0};
 	if ((t->b->mode & MODE_CPL) != 3 || t->second)
 		return;
-	for (unsigned i = 0; i < t->b->retired; i++) {
+	for (unsigned i = 0; i < t->count; i++) {
 		unsigned size = operand(t, i, &c[i]);
 		if (size)
 			join(t, &w, i, size, c[i].kind == T_COPY && c[i].write);
-		step(&w, &t->b->insn[i], &c[i]);
+		step(&w, insn_at(t, i), &c[i]);
+	}
+	for (unsigned i = 0; i < t->count; i++) { /* it is known now which of them write */
+		if (t->t->ti[i].slot_len)
+			t->slot[i] = slot_new(t->x, t->t->ti[i].slot_write);
+		else if (t->slot[i])
+			t->slot[i] = t->slot[t->slot[i] - 1];
 	}
 }
 
 bool in_family(const struct tr *t)
 {
 	return t->slot[t->i] != 0;
-}
-
-static bool fixed_address(const struct insn *in)
-{
-	return in->base / 8u == 16 && in->index / 8u == 16 && in->seg != S_FS && in->seg != S_GS;
 }
 
 /* Before the first operand of a family. Leaves r11 (and what the operand needs of r10). */
@@ -279,12 +287,15 @@ struct place slot_operand(struct tr *t, const struct insn *in)
 	unsigned b = in->base / 8u, x = in->index / 8u, r;
 	u32 slot = t->slot[t->i];
 	struct place p = {.base = H_R10, .index = NOREG, .disp = (s32)in->disp};
+	bool there = t->r10_holds == slot;
+	t->r10_holds = 0;
 	if (fixed_address(in)) {
 		e_gs_load(e, H_R10, slot + (u32)offsetof(struct page_slot, host));
 		p.disp = (s32)(in->disp & 0xfff);
 		return p;
 	}
-	e_gs_load(e, H_R10, slot + (u32)offsetof(struct page_slot, add));
+	if (!there)
+		e_gs_load(e, H_R10, slot + (u32)offsetof(struct page_slot, add));
 	if (in->seg == S_FS || in->seg == S_GS) {
 		e_gs_load(e, H_R11, (u32)(G(cpu.seg_base) + in->seg * 8u));
 		e_lea(e, H_R10, H_R10, H_R11, 0, 0, 8);
@@ -305,5 +316,6 @@ struct place slot_operand(struct tr *t, const struct insn *in)
 	}
 	p.base = (u8)r;
 	p.index = H_R10;
+	t->r10_holds = slot;
 	return p;
 }

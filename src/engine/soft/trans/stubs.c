@@ -316,7 +316,6 @@ static void into_stack(struct emit *e)
  * with its slot filled, or leaves. */
 static void into_slot(struct emit *e, bool write)
 {
-	const s32 page = (s32)offsetof(struct page_slot, page);
 	u8 *far, *slow[2], *out, *known;
 	e_gs_store(e, H_RAX, G(hot.rax));
 	e_gs_store(e, H_RCX, G(hot.rcx));
@@ -350,13 +349,14 @@ static void into_slot(struct emit *e, bool write)
 	e8(e, 0xe2);
 	e32(e, (u32)-RAM_PAGE);
 	gs_put(e, H_RAX, H_RCX, (s32)offsetof(struct page_slot, add));
+	gs_put(e, H_R10, H_RCX, (s32)offsetof(struct page_slot, page));
 	e_lea(e, H_RAX, H_RAX, H_R10, 0, 0, 8);
+	e8(e, 0x65); /* cmp qword gs:[rcx + host], 0: was it empty? */
+	e8(e, 0x48);
+	e8(e, 0x83);
+	e_mem(e, 7, H_RCX, NOREG, 0, (s32)offsetof(struct page_slot, host));
+	e8(e, 0);
 	gs_put(e, H_RAX, H_RCX, (s32)offsetof(struct page_slot, host));
-	e8(e, 0x65); /* cmp byte gs:[rcx + page + 7], 80h: was it empty? */
-	e8(e, 0x80);
-	e_mem(e, 7, H_RCX, NOREG, 0, page + 7);
-	e8(e, 0x80);
-	gs_put(e, H_R10, H_RCX, page);
 	known = e_jcc_fwd(e, 5);
 	e_gs(e, false, 0x8b, H_RAX, G(hot.slots_filled));
 	e8(e, 0x65); /* mov gs:[filled + rax * 4], ecx */

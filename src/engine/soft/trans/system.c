@@ -43,12 +43,20 @@ void emit_cli(struct tr *t, bool live)
 	gs_imm(&t->e, 4, G(cpu.rflags), ~(u32)FL_IF);
 }
 
-/* Nothing comes between it and the next instruction: events are looked at behind jumps only. */
+/* Nothing comes between it and the next instruction: events are looked at behind jumps only. Behind
+ * the last one of a block they may be, and the shadow says that it is too early. */
 void emit_sti(struct tr *t, struct tinsn *ti, bool live)
 {
+	struct emit *e = &t->e;
 	flags_away(t, live);
 	body_if_waiting(t, ti);
-	gs_imm(&t->e, 1, G(cpu.rflags), FL_IF);
+	gs_imm(e, 1, G(cpu.rflags), FL_IF);
+	if (t->i + 1 < t->count)
+		return;
+	e8(e, 0x65); /* mov byte gs:[shadow], 1 */
+	e8(e, 0xc6);
+	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(cpu.shadow));
+	e8(e, 1);
 }
 
 void emit_swapgs(struct tr *t)
@@ -77,7 +85,11 @@ void emit_pushf(struct tr *t, struct tinsn *ti)
 	e8(e, 0xe2);
 	e8(e, 11);
 	gs_byte(e, H_R11, G(hot.status) + 1); /* the others, where EFLAGS has them */
-	e8(e, 0x45);			      /* or r10d, r11d */
+	e8(e, 0x41); /* and r11d, D5h: POPF left all of the byte it had */
+	e8(e, 0x81);
+	e8(e, 0xe3);
+	e32(e, 0xd5);
+	e8(e, 0x45); /* or r10d, r11d */
 	e8(e, 0x09);
 	e8(e, 0xda);
 	e_gs(e, true, 0x0b, H_R10, G(cpu.rflags)); /* or */

@@ -16,7 +16,9 @@
 #include "engine/soft/impl.h"
 #include "host/fail.h"
 
-#define PAGES BIT64(36)
+#define PAGES	    BIT64(36)
+#define TABLE_PAGES 2048u /* of 4 KiB, that the tables may have beside what is hashed alike */
+#define MANY_PAGES  512u
 
 static void *reserve(u64 bytes)
 {
@@ -34,8 +36,10 @@ static void release(void *p, u64 bytes)
 		munmap(p, bytes);
 }
 
-/* Not canonical, and what is there at 0 distance from it neither. */
+/* No window: neither the page nor any canonical address plus the addend is one that the host has. */
 #define NO_STACK BIT64(63)
+#define NO_ADD	 BIT64(62)
+static const struct page_slot no_page = {.page = NO_STACK, .add = NO_ADD};
 
 static struct page_slot *slot_at(struct vcpu *v, u32 off)
 {
@@ -46,10 +50,10 @@ static void drop_stacks(struct vcpu *v)
 {
 	struct trans *x = v->trans;
 	v->hot.stack_page = v->hot.other_page = NO_STACK;
-	v->hot.stack_add = v->hot.other_add = 0;
+	v->hot.stack_add = v->hot.other_add = NO_ADD;
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
 		x->window[i].page = x->window[i].other_page = NO_STACK;
-		x->window[i].add = x->window[i].other_add = 0;
+		x->window[i].add = x->window[i].other_add = NO_ADD;
 	}
 }
 
@@ -60,7 +64,7 @@ static void drop_slots(struct vcpu *v, u64 first, u64 pages)
 	for (u32 i = 0; i < v->hot.slots_filled; i++) {
 		struct page_slot *s = slot_at(v, v->hot.filled[i]);
 		if ((((s->page >> 12) - first) & (PAGES - 1)) < pages)
-			*s = (struct page_slot){.page = NO_STACK};
+			*s = no_page;
 		else
 			v->hot.filled[kept++] = v->hot.filled[i];
 	}
@@ -100,7 +104,7 @@ int table_open(struct vcpu *v)
 	ok &= (x->desc = reserve(DESC_BYTES)) != NULL;
 	x->desc_used = 4096;
 	for (unsigned i = 0; i < TRANS_SLOTS; i++)
-		v->hot.slot[i].page = NO_STACK;
+		v->hot.slot[i] = no_page;
 	drop_stacks(v);
 	return ok ? 0
 		  : FAIL(-ENOMEM, "no address space for the translator's tables (ulimit -v?); use "
@@ -124,8 +128,26 @@ static u64 page_number(u64 la)
 	return la >> 12 & (PAGES - 1);
 }
 
+/* Pages that were touched stay with the process until they are given back: a guest that touches many
+ * would make the tables as large as they can be. Has it touched this much since? */
+static bool grown(struct trans *x, u64 at)
+{
+	u64 *known = &x->touched[at % ARRAY_LEN(x->touched)];
+	if (*known == at)
+		return false;
+	*known = at;
+	return ++x->touches > TABLE_PAGES;
+}
+
+static void shrunk(struct trans *x)
+{
+	memset(x->touched, 0, sizeof(x->touched));
+	x->touches = 0;
+}
+
 static void drop_all(struct trans *x)
 {
+	shrunk(x);
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
 		madvise(x->rt[i], PAGES * 8, MADV_DONTNEED);
 		madvise(x->wt[i], PAGES * 8, MADV_DONTNEED);
@@ -135,6 +157,7 @@ static void drop_all(struct trans *x)
 
 static void drop_all_code(struct trans *x, unsigned ctx)
 {
+	shrunk(x);
 	madvise(x->xt[ctx], PAGES * 4, MADV_DONTNEED);
 	x->xlog[ctx][0].n = x->xlog[ctx][1].n = 0;
 }
@@ -146,12 +169,13 @@ void table_fill(struct vcpu *v, u64 la, enum cpu_view view)
 	const struct tlb_entry *e = &v->cpu.views[view].e[la >> 12 & (TLB_ENTRIES - 1)];
 	struct tlog *log = &x->log[e->global != 0];
 	u64 n = page_number(la);
-	if (log->n == TRANS_LOG)
+	u64 read = e->add + 1, write = e->w == la >> 12 ? read : 0;
+	if (log->n == TRANS_LOG || grown(x, n >> 9 | (u64)(view + 1) << 36))
 		drop_all(x);
-	if (x->rt[view][n] != e->add + 1)
+	if (x->rt[view][n] != read || x->wt[view][n] != write)
 		log->e[log->n++] = n | (u64)view << 36;
-	x->rt[view][n] = e->add + 1;
-	x->wt[view][n] = e->w == la >> 12 ? e->add + 1 : 0;
+	x->rt[view][n] = read;
+	x->wt[view][n] = write;
 }
 
 static void drop_log(struct trans *x, struct tlog *log)
@@ -183,12 +207,36 @@ void table_flush(struct vcpu *v, bool global)
 	}
 }
 
+/* By what was filled, not by what could have been. */
+static void drop_logged(struct trans *x, u64 first, u64 pages)
+{
+	for (unsigned g = 0; g < 2; g++) {
+		for (u32 i = 0; i < x->log[g].n; i++) {
+			u64 n = x->log[g].e[i] & (PAGES - 1);
+			if (((n - first) & (PAGES - 1)) < pages) {
+				x->rt[x->log[g].e[i] >> 36 & 3][n] = 0;
+				x->wt[x->log[g].e[i] >> 36 & 3][n] = 0;
+			}
+		}
+		for (unsigned ctx = 0; ctx < 2; ctx++)
+			for (u32 i = 0; i < x->xlog[ctx][g].n; i++) {
+				u64 n = x->xlog[ctx][g].e[i];
+				if (((n - first) & (PAGES - 1)) < pages)
+					x->xt[ctx][n] = 0;
+			}
+	}
+}
+
 void table_flush_page(struct vcpu *v, u64 page, u64 pages)
 {
 	struct trans *x = v->trans;
 	u64 n = page & (PAGES - 1);
 	drop_stacks(v);
 	drop_slots(v, n, pages);
+	if (pages > MANY_PAGES) {
+		drop_logged(x, n, pages);
+		return;
+	}
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
 		memset(&x->rt[i][n], 0, pages * 8);
 		memset(&x->wt[i][n], 0, pages * 8);
@@ -216,7 +264,7 @@ void table_code(struct vcpu *v, u64 rip, u32 desc)
 	struct tlog *log = &x->xlog[ctx][e->tag == rip >> 12 && e->global];
 	if (x->xt[ctx][n] == desc)
 		return;
-	if (log->n == TRANS_LOG)
+	if (log->n == TRANS_LOG || grown(x, n >> 10 | (u64)(ctx + 5) << 36))
 		drop_all_code(x, ctx);
 	/* an entry that was emptied is in a log already, but perhaps in the other one */
 	log->e[log->n++] = n;
@@ -258,7 +306,7 @@ void table_slot(struct vcpu *v, u32 slot, u64 la)
 	const struct trans *x = v->trans;
 	struct page_slot *s = slot_at(v, slot);
 	u64 page = la & ~0xfffull, add = x->rt[VIEW_USER][page_number(la)] - 1;
-	if (s->page == NO_STACK)
+	if (!s->host)
 		v->hot.filled[v->hot.slots_filled++] = slot;
 	*s = (struct page_slot){page, add, page + add};
 }

@@ -74,12 +74,14 @@ struct tblock {
 	struct tblock *cross_next;
 	u32 second; /* 0: it is none */
 	bool dropped, plain;
+	bool vec; /* the vector registers are in the host's */
 	struct block *source; /* what it was made of, or NULL */
 	u64 block_rip;
 	struct tlink *in;
 	struct tlink out[2];
 	u8 *start;
 	u8 *code, *code_saved; /* entries: flags in the host's, in hot.status */
+	u8 *code_vec, *code_vec_saved; /* the same for those that come from a block with `vec` */
 	u16 count;
 	struct tinsn ti[];
 };
@@ -106,7 +108,7 @@ enum trans_exit {
 	TX_PLAIN, /* rip is set: go on there with a block that has no windows */
 };
 
-/* A guest page (bits 63 to 12), host minus guest, the host's page. */
+/* A guest page (bits 63 to 12), host minus guest, the host's page (0: the slot is empty). */
 struct page_slot {
 	u64 page, add, host;
 };
@@ -160,7 +162,7 @@ struct cross {
 struct trans {
 	struct cross cross[TRANS_CROSS];
 	u8 *rw, *rx; /* the code cache, twice */
-	u32 used, size, stubs, slot_next;
+	u32 used, size, stubs, slot_next[2];
 	u32 desc_used;
 	u8 *store; /* tblocks, tpages: bump-allocated */
 	u32 store_used, store_size;
@@ -175,6 +177,7 @@ struct trans {
 	u32 *desc;
 	/* filled entries: view << 36 | page number, and those of xt; [1]: of global pages */
 	struct tlog log[2], xlog[2][2];
+	u64 touched[1024], touches; /* pages of the tables, see table.c */
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;

@@ -114,8 +114,8 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 {
 	if (t->vec || t->second)
 		return true;
-	for (unsigned i = 0; i < t->b->retired; i++) {
-		const struct insn *in = &t->b->insn[i];
+	for (unsigned i = 0; i < t->count; i++) {
+		const struct insn *in = insn_at(t, i);
 		switch ((enum tkind)c[i].kind) {
 		case T_COPY:
 			if (in->pfx & PFX_MEM)
@@ -170,6 +170,8 @@ static void emit_head(struct tr *t, const struct tclass *c)
 	}
 	if (t->second)
 		emit_second(t);
+	t->t->code_vec = t->t->code;
+	t->t->code_vec_saved = t->t->code_saved;
 	if (!t->vec)
 		return;
 	e_gs_is_0(e, G(hot.simd));
@@ -177,6 +179,39 @@ static void emit_head(struct tr *t, const struct tclass *c)
 	s->kind = SIDE_SIMD;
 	s->from = e_jcc_fwd(e, 4);
 	s->back = e->p;
+	t->t->vec = true;
+	t->t->code_vec_saved = e->p;
+	if (!t->live[0])
+		t->t->code_vec = e->p;
+}
+
+/* Does its code leave r10 alone, or know what is in it? */
+static bool leaves_r10(const struct insn *in, const struct tclass *c)
+{
+	const struct insn_form *f = &insn_forms[in->form];
+	if (c->kind == T_NOP || c->kind == T_JCC)
+		return true;
+	if (c->kind != T_COPY || c->x87)
+		return false;
+	for (unsigned i = 0; i < f->operands; i++) /* registers in slots may need r10 */
+		switch ((enum insn_opk)f->op[i].kind) {
+		case OP_G:
+			if (home[in->reg] == NOREG)
+				return false;
+			break;
+		case OP_E:
+		case OP_R:
+		case OP_Z:
+			if (!(in->pfx & PFX_MEM) && home[in->rm] == NOREG)
+				return false;
+			break;
+		case OP_VREG:
+			if (home[in->vvvv] == NOREG)
+				return false;
+			break;
+		default: break;
+		}
+	return true;
 }
 
 static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 *raw)
@@ -186,10 +221,13 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	if (!live)
 		t->saved = false;
 	t->i = i;
+	if (ti->stack_len || ti->slot_len || !leaves_r10(&ti->in, c))
+		t->r10_holds = 0;
 	if (ti->stack_len)
 		window_guard(t, ti, live);
 	if (ti->slot_len)
 		slot_guard(t, ti, live);
+	ti->saved = t->saved;
 	switch ((enum tkind)c->kind) {
 	case T_INTERP: emit_interp(t, ti); break;
 	case T_END: emit_end(t, ti); return false;
@@ -202,7 +240,13 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	case T_POP_R: emit_pop(t, ti, live); break;
 	case T_POP_RSP: emit_pop_rsp(t, ti); break;
 	case T_LEAVE: emit_leave(t, ti, live); break;
-	case T_JCC: emit_jcc(t, ti); return false;
+	case T_JCC:
+		if (i + 1 == t->count) {
+			emit_jcc(t, ti);
+			return false;
+		}
+		emit_jcc_inside(t, ti);
+		break;
 	case T_JRCXZ: emit_jrcxz(t, ti); return false;
 	case T_JMP: emit_jmp(t, ti); return false;
 	case T_CALL: emit_call(t, ti, live); return false;
@@ -222,8 +266,8 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 static void prepare(struct tr *t, struct tclass *c)
 {
 	u8 live = 0x3f; /* nothing is known of what follows the block */
-	for (unsigned i = t->b->retired; i-- > 0;) {
-		const struct insn *in = &t->b->insn[i];
+	for (unsigned i = t->count; i-- > 0;) {
+		const struct insn *in = insn_at(t, i);
 		struct tinsn *ti = &t->t->ti[i];
 		c[i] = classify(in, t->b->mode);
 		ti->in = *in;
@@ -238,9 +282,29 @@ static void prepare(struct tr *t, struct tclass *c)
 		ti->saved = t->window[i] = false;
 		ti->leave = c[i].kind == T_LEAVE;
 		t->vec |= c[i].vec;
+		if (c[i].kind == T_JCC)
+			live = 0x3f; /* the way out of an unrolled loop */
 		live = (u8)((live & ~c[i].fl_kill) | c[i].fl_read);
 		t->live[i] = live;
 	}
+}
+
+/* A loop of one block that works on memory: its body several times, so that a guard serves several
+ * rounds. How many instructions then. */
+static unsigned unroll(const struct block *b)
+{
+	const struct insn *last = &b->insn[b->retired - 1];
+	unsigned times = BLOCK_INSNS / b->retired;
+	bool memory = false;
+	if ((b->mode & MODE_CPL) != 3 || classify(last, b->mode).kind != T_JCC || last->imm != b->rip)
+		return b->retired;
+	for (unsigned i = 0; i < b->retired; i++) {
+		const struct tclass c = classify(&b->insn[i], b->mode);
+		memory |= c.kind == T_COPY && b->insn[i].pfx & PFX_MEM;
+		if (c.kind == T_INTERP || c.kind == T_END)
+			return b->retired;
+	}
+	return memory ? b->retired * (times < UNROLL ? times : UNROLL) : b->retired;
 }
 
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
@@ -249,8 +313,10 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	struct trans *x = v->trans;
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second};
-	u32 need = (u32)(sizeof(struct tblock) + b->retired * sizeof(struct tinsn) + 15) & ~15u;
+	u32 need = 0;
 	bool more = true;
+	t.count = plain || second || v->lockstep ? b->retired : unroll(b);
+	need = (u32)(sizeof(struct tblock) + t.count * sizeof(struct tinsn) + 15) & ~15u;
 	if (x->store_used + need > x->store_size)
 		return NULL;
 	t.t = (struct tblock *)(void *)(x->store + x->store_used);
@@ -260,7 +326,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.t->source = second ? NULL : b;
 	t.t->plain = plain;
 	t.t->second = second ? second->desc : 0;
-	t.t->count = b->retired;
+	t.t->count = (u16)t.count;
 	prepare(&t, c);
 	if (!plain) {
 		window_find(&t, c);
@@ -269,7 +335,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.e = (struct emit){.p = x->rw + x->used, .end = x->rw + x->size};
 	t.t->start = t.e.p;
 	emit_head(&t, c);
-	for (unsigned i = 0; i < b->retired && more; i++) {
+	for (unsigned i = 0; i < t.count && more; i++) {
 		t.t->ti[i].at = (u32)(t.e.p - t.t->start);
 		more = emit_one(&t, i, &c[i], raw);
 	}
