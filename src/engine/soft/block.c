@@ -184,7 +184,7 @@ static bool block_fits(const struct cpu *c, const struct block *b)
 	return c->mode & MODE_64 || b->rip + b->bytes - 1 <= c->s.seg[S_CS].limit;
 }
 
-static struct block *block_find(struct vcpu *v, gpa_t gpa)
+static struct block *block_find(struct vcpu *v, gpa_t gpa, u64 rip)
 {
 	struct cpu *c = &v->cpu;
 	struct block **from = &v->hash[hash_index(gpa, c->mode)], *b;
@@ -193,12 +193,23 @@ static struct block *block_find(struct vcpu *v, gpa_t gpa)
 			*from = b->chain; /* never good again */
 			continue;
 		}
-		if (b->gpa == gpa && b->rip == c->rip && b->mode == c->mode &&
+		if (b->gpa == gpa && b->rip == rip && b->mode == c->mode &&
 		    b->cs_base == c->seg_base[S_CS])
 			return b;
 		from = &b->chain;
 	}
 	return NULL;
+}
+
+struct block *block_known(struct vcpu *v, u64 rip)
+{
+	struct cpu *c = &v->cpu;
+	const struct itlb_entry *e = &c->itlb[c->cpl == 3][rip >> 12 & (ITLB_ENTRIES - 1)];
+	struct block *b;
+	if (!(c->mode & MODE_64) || e->tag != rip >> 12 || !e->host)
+		return NULL;
+	b = block_find(v, e->gpa | (rip & (RAM_PAGE - 1)), rip);
+	return b && b->trusted && block_current(b) ? b : NULL;
 }
 
 static struct block *block_slow(struct vcpu *v)
@@ -223,7 +234,7 @@ static struct block *block_slow(struct vcpu *v)
 		return NULL;
 	src.off = (unsigned)la & (RAM_PAGE - 1);
 	src.gpa = e->gpa | src.off;
-	b = block_find(v, src.gpa);
+	b = block_find(v, src.gpa, c->rip);
 	if (!b) {
 		src.page = e->host;
 		src.info = soft_page_of(v->engine, e->gpa);

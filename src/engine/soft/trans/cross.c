@@ -135,6 +135,6 @@ struct tblock *trans_cross(struct vcpu *v)
 		k->gen = v->native_gen; /* there may have been no room */
 	}
 	if (k->t)
-		table_code(v, next, k->t->second);
+		table_code(v, next, k->t->second->desc);
 	return k->t;
 }

@@ -13,8 +13,10 @@
 
 #include "engine/soft/trans/layout.h"
 
-#define SIDE_MAX 160u
-#define UNROLL	 4u /* times that the body of a loop of one block is emitted */
+#define SIDE_MAX     160u
+#define FOLLOW	     3u /* blocks that are followed, see follow() */
+#define FOLLOW_INSNS 3u
+#define UNROLL	     4u /* times that the body of a loop of one block is emitted */
 
 /* The address of a memory operand, so that it can be had again. */
 struct ea {
@@ -64,22 +66,28 @@ struct tr {
 	unsigned sides;
 	u8 live[BLOCK_INSNS + 2];     /* flags needed before instruction i */
 	bool window[BLOCK_INSNS + 2]; /* its stack access is in a window, see window_find() */
-	u32 slot[BLOCK_INSNS + 2];    /* the slot of its operand's family, see slot_find(); 0: none */
-	unsigned i;		      /* the instruction that is emitted */
+	u32 slot[BLOCK_INSNS + 2]; /* the slot of its operand's family, see slot_find(); 0: none */
+	unsigned i;		   /* the instruction that is emitted */
 	unsigned links;
-	unsigned count;	   /* instructions: a loop's body may be there several times */
+	unsigned count;	 /* instructions, those of gather() included */
+	unsigned rounds; /* a loop's body is there so many times */
+	const struct insn *in[BLOCK_INSNS + 2];
+	const u8 *raw[BLOCK_INSNS + 2];
+	u64 rip[BLOCK_INSNS + 2];
 	u32 r10_holds;	   /* the slot whose addend r10 has, 0: none */
 	u8 *leave[UNROLL]; /* jumps out of the loop but the last: where to is patched later */
 	unsigned leaves;
 	bool failed, vec;
-	bool saved; /* the guest's flags are in hot.status, the host's are anything */
-	const struct tpage *second;
+	bool saved;	      /* the guest's flags are in hot.status, the host's are anything */
+	struct tpage *second; /* where instructions from second_at on are, if not in b's page */
+	unsigned second_at;
+	const struct block *followed[FOLLOW];
 };
 
-/* Instruction i of the block as it is emitted. */
-static inline const struct insn *insn_at(const struct tr *t, unsigned i)
+/* Its place in struct block's `tabled`. */
+static inline unsigned place_of(const struct tr *t, unsigned i)
 {
-	return &t->b->insn[i % t->b->retired];
+	return i % (t->count / t->rounds);
 }
 
 /* access.c: where the flags are changes from instruction to instruction. r11 is clobbered. */
@@ -145,6 +153,7 @@ bool emit_popf(struct tr *t, struct tinsn *ti);
 
 /* leave.c: out of the block */
 void emit_jump(struct tr *t, u64 target);
+void poll_if_back(struct tr *t, struct tinsn *ti);
 void emit_jcc(struct tr *t, struct tinsn *ti);
 /* Goes on behind it if it is taken, see unroll(). */
 void emit_jcc_inside(struct tr *t, struct tinsn *ti);

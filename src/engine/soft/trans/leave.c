@@ -65,7 +65,7 @@ void emit_jump(struct tr *t, u64 target)
 }
 
 /* Every loop has a jump backwards, or an indirect one, which polls in its stub. */
-static void poll_if_back(struct tr *t, struct tinsn *ti)
+void poll_if_back(struct tr *t, struct tinsn *ti)
 {
 	ti->saved = t->saved;
 	if ((s64)(ti->in.imm - ti->rip) <= 0)

@@ -251,8 +251,12 @@ static struct tblock *make(struct vcpu *v, struct block *b, bool plain)
 	struct tblock *t = p ? translate(v, b, p, block_bytes(v, b), plain, NULL) : NULL;
 	/* the bytes were read after the decoder's: the same only if nobody wrote since */
 	if (!t || __atomic_load_n(&b->page->ver, __ATOMIC_SEQ_CST) != b->ver) {
-		b->untranslated = !t;
+		b->untranslated = !t && !x->stale;
 		return NULL;
+	}
+	if (t->second) {
+		t->cross_next = t->second->cross;
+		t->second->cross = t;
 	}
 	trans_known(x, p, t);
 	return t;
@@ -557,7 +561,7 @@ static void table_from_now_on(struct vcpu *v, const struct tinsn *ti)
 	struct tblock *t = block_of(x, ti);
 	if (!t->source || t->dropped || t->plain)
 		return;
-	t->source->tabled |= BIT64((u64)(ti - t->ti) % t->source->retired);
+	t->source->tabled |= BIT64((u64)(ti - t->ti) % (t->count / t->rounds));
 	t->source->native = NULL;
 	block_drop(x, t);
 }

@@ -21,9 +21,9 @@
 struct family {
 	u8 base, index, scale, seg; /* guest registers, 16: none; seg: FS, GS or none (0) */
 	u32 base_at, index_at;	    /* versions of those registers */
-	s64 lo, hi;		    /* of the bytes, as counted from the registers at their versions */
-	s64 first_at;		    /* where the first operand is */
-	unsigned first;		    /* that instruction */
+	s64 lo, hi;	/* of the bytes, as counted from the registers at their versions */
+	s64 first_at;	/* where the first operand is */
+	unsigned first; /* that instruction */
 	bool write;
 };
 
@@ -126,8 +126,9 @@ static void step(struct walk *w, const struct insn *in, const struct tclass *c)
 	case T_PUSHF: changed(w, (1u << R_RSP)); break;
 	case T_POP_R: changed(w, (1u << R_RSP) | (1u << in->rm)); break;
 	case T_NOP:
-	case T_JCC: break; /* not the last one: inside an unrolled loop */
-	default: /* anything may have changed, tables too */
+	case T_JMP:
+	case T_JCC: break; /* not the last one: followed, or inside an unrolled loop */
+	default:	   /* anything may have changed, tables too */
 		changed(w, 0xffff);
 		w->families = 0;
 		break;
@@ -142,10 +143,11 @@ static bool fixed_address(const struct insn *in)
 /* Bytes at the memory operand that a family may have; 0: none. */
 static unsigned operand(const struct tr *t, unsigned i, const struct tclass *c)
 {
-	const struct insn *in = insn_at(t, i);
+	const struct insn *in = t->in[i];
 	bool mem = in->pfx & PFX_MEM && (c->kind == T_COPY || c->kind == T_PUSH_M ||
 					 c->kind == T_JMP_E || c->kind == T_CALL_E);
-	if (!mem || in->asz != 8 || t->b->tabled >> i % t->b->retired & 1 || (c->kind == T_COPY && in_window_at(t, i)))
+	if (!mem || in->asz != 8 || t->b->tabled >> place_of(t, i) & 1 ||
+	    (c->kind == T_COPY && in_window_at(t, i)))
 		return 0;
 	if (in->disp != (s32)in->disp && !fixed_address(in))
 		return 0; /* the operand is one of 32 bits of displacement */
@@ -171,7 +173,7 @@ static u32 slot_new(struct trans *x, bool write)
 
 static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool write)
 {
-	const struct insn *in = insn_at(t, i);
+	const struct insn *in = t->in[i];
 	unsigned b = in->base / 8u, x = in->index / 8u;
 	unsigned seg = in->seg == S_FS || in->seg == S_GS ? in->seg + 1u : 0;
 	bool fixed = b == 16 && x == 16 && !seg;
@@ -221,13 +223,13 @@ static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool w
 void slot_find(struct tr *t, const struct tclass *c)
 {
 	struct walk w = {0};
-	if ((t->b->mode & MODE_CPL) != 3 || t->second)
+	if ((t->b->mode & MODE_CPL) != 3 || (t->second && !t->second_at))
 		return;
 	for (unsigned i = 0; i < t->count; i++) {
 		unsigned size = operand(t, i, &c[i]);
 		if (size)
 			join(t, &w, i, size, c[i].kind == T_COPY && c[i].write);
-		step(&w, insn_at(t, i), &c[i]);
+		step(&w, t->in[i], &c[i]);
 	}
 	for (unsigned i = 0; i < t->count; i++) { /* it is known now which of them write */
 		if (t->t->ti[i].slot_len)
@@ -254,7 +256,8 @@ void slot_guard(struct tr *t, struct tinsn *ti, bool live)
 	ti->slot = t->slot[t->i];
 	flags_away(t, live);
 	if (fixed)
-		ea = (struct ea){.kind = EA_AGAIN, .base = 16, .index = 16, .size = 8, .disp = in.disp};
+		ea = (struct ea){
+			.kind = EA_AGAIN, .base = 16, .index = 16, .size = 8, .disp = in.disp};
 	if (fixed && in.disp == (s32)in.disp) {
 		e8(e, 0x65); /* cmp qword gs:[slot], imm32 */
 		e8(e, 0x48);

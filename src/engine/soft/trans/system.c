@@ -85,7 +85,7 @@ void emit_pushf(struct tr *t, struct tinsn *ti)
 	e8(e, 0xe2);
 	e8(e, 11);
 	gs_byte(e, H_R11, G(hot.status) + 1); /* the others, where EFLAGS has them */
-	e8(e, 0x41); /* and r11d, D5h: POPF left all of the byte it had */
+	e8(e, 0x41);			      /* and r11d, D5h: POPF left all of the byte it had */
 	e8(e, 0x81);
 	e8(e, 0xe3);
 	e32(e, 0xd5);

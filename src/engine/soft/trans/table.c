@@ -36,7 +36,8 @@ static void release(void *p, u64 bytes)
 		munmap(p, bytes);
 }
 
-/* No window: neither the page nor any canonical address plus the addend is one that the host has. */
+/* No window: neither the page nor any canonical address plus the addend is one that the host has.
+ */
 #define NO_STACK BIT64(63)
 #define NO_ADD	 BIT64(62)
 static const struct page_slot no_page = {.page = NO_STACK, .add = NO_ADD};
@@ -128,8 +129,8 @@ static u64 page_number(u64 la)
 	return la >> 12 & (PAGES - 1);
 }
 
-/* Pages that were touched stay with the process until they are given back: a guest that touches many
- * would make the tables as large as they can be. Has it touched this much since? */
+/* Pages that were touched stay with the process until they are given back: a guest that touches
+ * many would make the tables as large as they can be. Has it touched this much since? */
 static bool grown(struct trans *x, u64 at)
 {
 	u64 *known = &x->touched[at % ARRAY_LEN(x->touched)];

@@ -69,18 +69,18 @@ struct tlink {
 struct tblock {
 	struct tpage *page;
 	struct tblock *sibling; /* in page */
-	/* an instruction in two pages, see cross.c: others of the second page; its code table entry
-	 */
+	/* some of its bytes are in a second page (cross.c, follow()): that, others of the same */
+	struct tpage *second;
 	struct tblock *cross_next;
-	u32 second; /* 0: it is none */
+	u8 rounds; /* a loop's body is there so many times */
 	bool dropped, plain;
-	bool vec; /* the vector registers are in the host's */
+	bool vec;	      /* the vector registers are in the host's */
 	struct block *source; /* what it was made of, or NULL */
 	u64 block_rip;
 	struct tlink *in;
 	struct tlink out[2];
 	u8 *start;
-	u8 *code, *code_saved; /* entries: flags in the host's, in hot.status */
+	u8 *code, *code_saved;	       /* entries: flags in the host's, in hot.status */
 	u8 *code_vec, *code_vec_saved; /* the same for those that come from a block with `vec` */
 	u16 count;
 	struct tinsn ti[];
@@ -189,7 +189,7 @@ struct trans {
 	u32 ordered;
 	/* statistics */
 	u64 translated, entries, misses, links, ibl_misses, resets, compared, uncompared;
-	bool off;
+	bool off, stale; /* the last translation failed as code changed */
 };
 
 /* run.c */
@@ -252,7 +252,7 @@ void lockstep_store(struct vcpu *v, u8 *host, unsigned size);
 /* translate.c */
 /* plain: without stack windows; second: NULL, or the page in which its only instruction ends */
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
-			 bool plain, const struct tpage *second);
+			 bool plain, struct tpage *second);
 /* stubs.c */
 void stubs_build(struct vcpu *v);
 

@@ -112,10 +112,10 @@ static void emit_sides(struct tr *t)
 /* Is the first thing that the block does with the flags to put them aside? */
 static bool away_first(const struct tr *t, const struct tclass *c)
 {
-	if (t->vec || t->second)
+	if (t->vec || (t->second && !t->second_at))
 		return true;
 	for (unsigned i = 0; i < t->count; i++) {
-		const struct insn *in = insn_at(t, i);
+		const struct insn *in = t->in[i];
 		switch ((enum tkind)c[i].kind) {
 		case T_COPY:
 			if (in->pfx & PFX_MEM)
@@ -135,8 +135,8 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 	return true;
 }
 
-/* Is the second page still what it was? */
-static void emit_second(struct tr *t)
+/* Is the second page still what it was? If not, on at `target` by the code table. */
+static void emit_second(struct tr *t, u64 target)
 {
 	struct emit *e = &t->e;
 	struct side *s;
@@ -151,7 +151,7 @@ static void emit_second(struct tr *t)
 	s->kind = SIDE_AGAIN;
 	s->from = e_jcc_fwd(e, 5);
 	s->saved = t->saved;
-	s->target = t->b->rip;
+	s->target = target;
 }
 
 /* Two entries, for flags in the host's and for flags put aside: one code if nobody needs them. Has
@@ -168,8 +168,8 @@ static void emit_head(struct tr *t, const struct tclass *c)
 		flags_restore(e);
 		t->t->code = e->p;
 	}
-	if (t->second)
-		emit_second(t);
+	if (t->second && !t->second_at)
+		emit_second(t, t->b->rip);
 	t->t->code_vec = t->t->code;
 	t->t->code_vec_saved = t->t->code_saved;
 	if (!t->vec)
@@ -214,13 +214,29 @@ static bool leaves_r10(const struct insn *in, const struct tclass *c)
 	return true;
 }
 
-static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 *raw)
+/* A jump or a call whose target is the next instruction here. */
+static void emit_followed(struct tr *t, struct tinsn *ti, bool call)
+{
+	struct emit *e = &t->e;
+	poll_if_back(t, ti);
+	if (!call)
+		return;
+	e_mov_imm(e, H_R10, ti->rip + ti->in.len);
+	window_store(t, H_R10, -8);
+	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+}
+
+static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 {
 	struct tinsn *ti = &t->t->ti[i];
 	bool live = t->live[i];
 	if (!live)
 		t->saved = false;
 	t->i = i;
+	if (t->second && i && i == t->second_at) {
+		flags_away(t, true);
+		emit_second(t, ti->rip);
+	}
 	if (ti->stack_len || ti->slot_len || !leaves_r10(&ti->in, c))
 		t->r10_holds = 0;
 	if (ti->stack_len)
@@ -231,7 +247,7 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 	switch ((enum tkind)c->kind) {
 	case T_INTERP: emit_interp(t, ti); break;
 	case T_END: emit_end(t, ti); return false;
-	case T_COPY: emit_copy(t, ti, c, raw + ti->in.off, live); break;
+	case T_COPY: emit_copy(t, ti, c, t->raw[i], live); break;
 	case T_NOP: break;
 	case T_LEA: emit_lea(t, ti); break;
 	case T_PUSH_R: emit_push(t, ti, false, live); break;
@@ -248,8 +264,17 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c, const u8 
 		emit_jcc_inside(t, ti);
 		break;
 	case T_JRCXZ: emit_jrcxz(t, ti); return false;
-	case T_JMP: emit_jmp(t, ti); return false;
-	case T_CALL: emit_call(t, ti, live); return false;
+	case T_JMP:
+	case T_CALL:
+		if (i + 1 < t->count) {
+			emit_followed(t, ti, c->kind == T_CALL);
+			break;
+		}
+		if (c->kind == T_JMP)
+			emit_jmp(t, ti);
+		else
+			emit_call(t, ti, live);
+		return false;
 	case T_RET: emit_ret(t, ti, live); return false;
 	case T_JMP_E: emit_jmp_e(t, ti, live); return false;
 	case T_CALL_E: emit_call_e(t, ti, live); return false;
@@ -267,11 +292,11 @@ static void prepare(struct tr *t, struct tclass *c)
 {
 	u8 live = 0x3f; /* nothing is known of what follows the block */
 	for (unsigned i = t->count; i-- > 0;) {
-		const struct insn *in = insn_at(t, i);
+		const struct insn *in = t->in[i];
 		struct tinsn *ti = &t->t->ti[i];
 		c[i] = classify(in, t->b->mode);
 		ti->in = *in;
-		ti->rip = t->b->rip + in->off;
+		ti->rip = t->rip[i];
 		ti->size = c[i].kind == T_COPY ? c[i].size : 8;
 		ti->stack_len = ti->slot_len = 0;
 		ti->write = c[i].kind == T_COPY && c[i].write;
@@ -285,37 +310,106 @@ static void prepare(struct tr *t, struct tclass *c)
 		if (c[i].kind == T_JCC)
 			live = 0x3f; /* the way out of an unrolled loop */
 		live = (u8)((live & ~c[i].fl_kill) | c[i].fl_read);
+		if (t->second && i == t->second_at)
+			live = 0x3f; /* it may leave here */
 		t->live[i] = live;
 	}
 }
 
 /* A loop of one block that works on memory: its body several times, so that a guard serves several
- * rounds. How many instructions then. */
+ * rounds. How many. */
 static unsigned unroll(const struct block *b)
 {
 	const struct insn *last = &b->insn[b->retired - 1];
 	unsigned times = BLOCK_INSNS / b->retired;
 	bool memory = false;
-	if ((b->mode & MODE_CPL) != 3 || classify(last, b->mode).kind != T_JCC || last->imm != b->rip)
-		return b->retired;
+	if ((b->mode & MODE_CPL) != 3 || classify(last, b->mode).kind != T_JCC ||
+	    last->imm != b->rip)
+		return 1;
 	for (unsigned i = 0; i < b->retired; i++) {
 		const struct tclass c = classify(&b->insn[i], b->mode);
 		memory |= c.kind == T_COPY && b->insn[i].pfx & PFX_MEM;
 		if (c.kind == T_INTERP || c.kind == T_END)
-			return b->retired;
+			return 1;
 	}
-	return memory ? b->retired * (times < UNROLL ? times : UNROLL) : b->retired;
+	return !memory ? 1 : times < UNROLL ? times : UNROLL;
+}
+
+static void add_block(struct tr *t, const struct block *b, const u8 *raw)
+{
+	for (unsigned i = 0; i < b->retired; i++) {
+		t->in[t->count] = &b->insn[i];
+		t->raw[t->count] = raw + b->insn[i].off;
+		t->rip[t->count] = b->rip + b->insn[i].off;
+		t->count++;
+	}
+}
+
+/* The blocks that jumps and calls at the end lead to, if they are short and a return is at the end
+ * of them: the kernel's thunks for returns and indirect branches, where one return would serve all
+ * functions. They may be in one other page. */
+static void follow(struct tr *t, struct vcpu *v)
+{
+	const struct block *b[FOLLOW + 1] = {t->b};
+	struct tpage *p = NULL;
+	unsigned n, total = t->count, at = 0;
+	for (n = 0;; n++) {
+		const struct insn *last = &b[n]->insn[b[n]->retired - 1];
+		unsigned kind = classify(last, b[n]->mode).kind;
+		if (kind == T_RET)
+			break;
+		if ((kind != T_JMP && kind != T_CALL) || n == FOLLOW)
+			return;
+		b[n + 1] = block_known(v, last->imm);
+		if (!b[n + 1] || b[n + 1]->retired > FOLLOW_INSNS || b[n + 1]->mode != t->b->mode)
+			return;
+		if ((b[n + 1]->rip ^ t->b->rip) >> 12) {
+			struct tpage *q = trans_page(t->x, b[n + 1]);
+			if (!q || (p && p != q))
+				return;
+			if (!p)
+				at = total;
+			p = q;
+		}
+		total += b[n + 1]->retired;
+	}
+	if (!n || total > BLOCK_INSNS)
+		return;
+	for (unsigned i = 1; i <= n; i++) {
+		add_block(t, b[i], block_bytes(v, b[i]));
+		t->followed[i - 1] = b[i];
+	}
+	t->second = p;
+	t->second_at = at;
+}
+
+/* Did what was followed change since it was decoded? */
+static bool stale(const struct tr *t)
+{
+	for (unsigned i = 0; i < FOLLOW && t->followed[i]; i++)
+		if (__atomic_load_n(&t->followed[i]->page->ver, __ATOMIC_SEQ_CST) !=
+		    t->followed[i]->ver)
+			return true;
+	return false;
 }
 
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
-			 bool plain, const struct tpage *second)
+			 bool plain, struct tpage *second)
 {
 	struct trans *x = v->trans;
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second};
 	u32 need = 0;
 	bool more = true;
-	t.count = plain || second || v->lockstep ? b->retired : unroll(b);
+	add_block(&t, b, raw);
+	t.rounds = 1;
+	if (!plain && !second && !v->lockstep) {
+		t.rounds = unroll(b);
+		for (unsigned i = 1; i < t.rounds; i++)
+			add_block(&t, b, raw);
+		if (t.rounds == 1)
+			follow(&t, v);
+	}
 	need = (u32)(sizeof(struct tblock) + t.count * sizeof(struct tinsn) + 15) & ~15u;
 	if (x->store_used + need > x->store_size)
 		return NULL;
@@ -325,7 +419,8 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.t->page = page;
 	t.t->source = second ? NULL : b;
 	t.t->plain = plain;
-	t.t->second = second ? second->desc : 0;
+	t.t->second = t.second;
+	t.t->rounds = (u8)t.rounds;
 	t.t->count = (u16)t.count;
 	prepare(&t, c);
 	if (!plain) {
@@ -337,12 +432,13 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	emit_head(&t, c);
 	for (unsigned i = 0; i < t.count && more; i++) {
 		t.t->ti[i].at = (u32)(t.e.p - t.t->start);
-		more = emit_one(&t, i, &c[i], raw);
+		more = emit_one(&t, i, &c[i]);
 	}
 	if (more)
 		emit_jump(&t, b->rip + b->bytes);
 	emit_sides(&t);
-	if (t.e.full || t.failed)
+	x->stale = stale(&t);
+	if (t.e.full || t.failed || x->stale)
 		return NULL;
 	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
 	x->store_used += need;

@@ -94,7 +94,7 @@ void window_find(struct tr *t, const struct tclass *c)
 	unsigned i = 0, n = t->count;
 	while (i < n) {
 		struct tinsn *ti = &t->t->ti[i];
-		struct stack_use u = stack_use(insn_at(t, i), &c[i]);
+		struct stack_use u = stack_use(t->in[i], &c[i]);
 		s32 lo, hi, rsp;
 		unsigned k;
 		if (c[i].kind == T_LEAVE)
@@ -109,7 +109,7 @@ void window_find(struct tr *t, const struct tclass *c)
 		t->window[i] = true;
 		for (k = i + 1; k < n && !u.last; k++) {
 			s32 to, from;
-			u = stack_use(insn_at(t, k), &c[k]);
+			u = stack_use(t->in[k], &c[k]);
 			from = u.lo + rsp < lo && u.lo != u.hi ? u.lo + rsp : lo;
 			to = u.hi + rsp > hi && u.lo != u.hi ? u.hi + rsp : hi;
 			if (!u.known || to - from > WINDOW_MOST)
