@@ -110,11 +110,24 @@ static enum tkind kind_system(const struct insn *in, u32 mode)
 {
 	const struct insn_form *f = &insn_forms[in->form];
 	bool cpl0 = !(mode & MODE_CPL);
-	if (f->map == 1)
-		return cpl0 && in->opcode == 0x01 && in->modrm == 0xf8 ? T_SWAPGS : T_INTERP;
+	if (f->map == 1) {
+		switch (in->opcode) {
+		case 0x01:
+			if (in->modrm == 0xf9)
+				return T_RDTSC;
+			return cpl0 && in->modrm == 0xf8 ? T_SWAPGS : T_INTERP;
+		case 0x05: return T_SYSCALL;
+		case 0x07: return cpl0 && in->osz == 8 ? T_SYSRET : T_INTERP;
+		case 0x31: return T_RDTSC;
+		default: return T_INTERP;
+		}
+	}
 	if (f->map)
 		return T_INTERP;
 	switch (in->opcode) {
+	case 0x8c: /* the others are #UD */
+		return !(in->pfx & PFX_MEM) && in->osz >= 4 && in->reg <= S_GS ? T_MOV_SEG
+									       : T_INTERP;
 	case 0x9c: return in->osz == 8 ? T_PUSHF : T_INTERP;
 	case 0x9d: return in->osz == 8 && cpl0 ? T_POPF : T_INTERP;
 	case 0xfa: return cpl0 ? T_CLI : T_INTERP;
@@ -226,6 +239,8 @@ struct tclass classify(const struct insn *in, u32 mode)
 	if (t.kind != T_INTERP) {
 		t.fl_read = f->fl_read;
 		t.fl_kill = f->fl_write;
+		if (t.kind == T_SYSCALL || t.kind == T_SYSRET)
+			t.fl_read = FL_ALL; /* R11, and the image of a fault */
 		t.fl_touch = t.fl_read || t.fl_kill;
 		return t;
 	}

@@ -151,6 +151,10 @@ void emit_swapgs(struct tr *t);
 void emit_pushf(struct tr *t, struct tinsn *ti);
 bool emit_popf(struct tr *t, struct tinsn *ti);
 
+void emit_rdtsc(struct tr *t, struct tinsn *ti);
+void emit_mov_seg(struct tr *t, struct tinsn *ti);
+void emit_far(struct tr *t, struct tinsn *ti, const u8 *stub);
+
 /* leave.c: out of the block */
 void emit_jump(struct tr *t, u64 target);
 void poll_if_back(struct tr *t, struct tinsn *ti);

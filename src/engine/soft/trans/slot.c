@@ -125,6 +125,10 @@ static void step(struct walk *w, const struct insn *in, const struct tclass *c)
 	case T_PUSH_M:
 	case T_PUSHF: changed(w, (1u << R_RSP)); break;
 	case T_POP_R: changed(w, (1u << R_RSP) | (1u << in->rm)); break;
+	case T_RDTSC:
+		changed(w, 1u << R_RAX | 1u << R_RDX | (in->opcode == 0x01 ? 1u << R_RCX : 0));
+		break;
+	case T_MOV_SEG: changed(w, 1u << in->rm); break;
 	case T_NOP:
 	case T_JMP:
 	case T_JCC: break; /* not the last one: followed, or inside an unrolled loop */

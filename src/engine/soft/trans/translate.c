@@ -123,6 +123,8 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 			break;
 		case T_NOP:
 		case T_SWAPGS:
+		case T_RDTSC:
+		case T_MOV_SEG:
 		case T_LEA: break;
 		case T_INTERP:
 		case T_END:
@@ -279,6 +281,10 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 	case T_JMP_E: emit_jmp_e(t, ti, live); return false;
 	case T_CALL_E: emit_call_e(t, ti, live); return false;
 	case T_PUSHF: emit_pushf(t, ti); break;
+	case T_RDTSC: emit_rdtsc(t, ti); break;
+	case T_MOV_SEG: emit_mov_seg(t, ti); break;
+	case T_SYSCALL: emit_far(t, ti, t->x->syscall); return false;
+	case T_SYSRET: emit_far(t, ti, t->x->sysret); return false;
 	case T_POPF: return emit_popf(t, ti);
 	case T_CLI: emit_cli(t, live); break;
 	case T_STI: emit_sti(t, ti, live); break;
