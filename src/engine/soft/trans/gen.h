@@ -136,6 +136,7 @@ void body_if(struct tr *t, struct tinsn *ti, unsigned cc);
 void reg_to(struct emit *e, unsigned host, unsigned guest);
 void store_r11(struct emit *e);
 void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
+void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
 void emit_lea(struct tr *t, struct tinsn *ti);
 void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live);
 void emit_pop(struct tr *t, struct tinsn *ti, bool live);
@@ -152,7 +153,7 @@ void emit_pushf(struct tr *t, struct tinsn *ti);
 bool emit_popf(struct tr *t, struct tinsn *ti);
 
 void emit_rdtsc(struct tr *t, struct tinsn *ti);
-void emit_mov_seg(struct tr *t, struct tinsn *ti);
+void emit_mov_seg(struct tr *t, struct tinsn *ti, bool live);
 void emit_far(struct tr *t, struct tinsn *ti, const u8 *stub);
 
 /* leave.c: out of the block */

@@ -128,8 +128,9 @@ static void step(struct walk *w, const struct insn *in, const struct tclass *c)
 	case T_RDTSC:
 		changed(w, 1u << R_RAX | 1u << R_RDX | (in->opcode == 0x01 ? 1u << R_RCX : 0));
 		break;
-	case T_MOV_SEG: changed(w, 1u << in->rm); break;
+	case T_MOV_SEG: changed(w, in->pfx & PFX_MEM ? 0 : 1u << in->rm); break;
 	case T_NOP:
+	case T_BT:
 	case T_JMP:
 	case T_JCC: break; /* not the last one: followed, or inside an unrolled loop */
 	default:	   /* anything may have changed, tables too */

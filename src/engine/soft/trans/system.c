@@ -185,20 +185,44 @@ void emit_rdtsc(struct tr *t, struct tinsn *ti)
 		e_gs(e, false, 0x8b, H_RCX, G(cpu.s.tsc_aux));
 }
 
-/* The selector, zero-extended; 16-bit forms leave the rest alone and are the body's. */
-void emit_mov_seg(struct tr *t, struct tinsn *ti)
+/* The selector, zero-extended but for 16-bit operands. */
+void emit_mov_seg(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	const u32 sel = (u32)(G(cpu.s.seg) + ti->in.reg * sizeof(struct cpu_segment) +
 			      offsetof(struct cpu_segment, sel));
-	unsigned to = home[ti->in.rm] == NOREG ? H_R10 : home[ti->in.rm];
+	bool mem = ti->in.pfx & PFX_MEM;
+	unsigned to = mem ? H_R11 : home[ti->in.rm] == NOREG ? H_R10 : home[ti->in.rm], miss = 0;
+	struct ea ea;
+	if (mem) {
+		flags_away(t, live);
+		emit_ea(t, &ti->in, &ea);
+		miss = emit_lookup(t, ti, &ea, 2, true);
+		emit_host(t, &ea);
+		ti->saved = t->saved;
+	}
+	if (!mem && ti->in.osz == 2 && to != H_R10) {
+		e8(e, 0x66); /* mov to16, gs:[sel] */
+		e_gs(e, false, 0x8b, to, sel);
+		return;
+	}
 	e8(e, 0x65); /* movzx to, word gs:[sel] */
 	e_rex(e, false, to, 0, 0);
 	e8(e, 0x0f);
 	e8(e, 0xb7);
 	e_mem(e, to, NOREG, NOREG, 0, (s32)sel);
-	if (to == H_R10)
+	if (mem) {
+		e8(e, 0x66); /* mov [r10], r11w */
+		e8(e, 0x45);
+		e8(e, 0x89);
+		e8(e, 0x1a);
+		done_here(t, miss);
+	} else if (to == H_R10 && ti->in.osz == 2) {
+		e8(e, 0x66); /* mov gs:[slot], r10w */
+		e_gs(e, false, 0x89, H_R10, G_REG(ti->in.rm));
+	} else if (to == H_R10) {
 		e_gs_store(e, H_R10, G_REG(ti->in.rm));
+	}
 }
 
 /* SYSCALL, SYSRET: to their stub. */

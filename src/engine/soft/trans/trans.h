@@ -127,7 +127,7 @@ struct trans_hot {
 	u64 host_rsp;
 	u64 self;
 	u64 link;
-	u64 ea, rax, rcx;
+	u64 ea, bits, rax, rcx;
 	u64 x87_dp; /* for the instruction that x87 names, if it has a memory operand */
 	/* what RDTSC adds to the host's; points to anything where CPL 0, another one may read it */
 	u64 tsc_add, tsc_gate[2];
@@ -314,7 +314,8 @@ enum tkind {
 	T_CALL_E,
 	T_PUSHF,
 	T_RDTSC,   /* and RDTSCP */
-	T_MOV_SEG, /* from a segment register to a general one */
+	T_MOV_SEG, /* from a segment register */
+	T_BT,	   /* of a bit string in memory */
 	T_SYSCALL,
 	/* at CPL 0 */
 	T_POPF,

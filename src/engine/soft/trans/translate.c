@@ -124,8 +124,11 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 		case T_NOP:
 		case T_SWAPGS:
 		case T_RDTSC:
-		case T_MOV_SEG:
 		case T_LEA: break;
+		case T_MOV_SEG:
+			if (in->pfx & PFX_MEM)
+				return true;
+			break;
 		case T_INTERP:
 		case T_END:
 		case T_JCC: return false;
@@ -282,7 +285,8 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 	case T_CALL_E: emit_call_e(t, ti, live); return false;
 	case T_PUSHF: emit_pushf(t, ti); break;
 	case T_RDTSC: emit_rdtsc(t, ti); break;
-	case T_MOV_SEG: emit_mov_seg(t, ti); break;
+	case T_MOV_SEG: emit_mov_seg(t, ti, live); break;
+	case T_BT: emit_bt(t, ti, c, t->raw[i], live); break;
 	case T_SYSCALL: emit_far(t, ti, t->x->syscall); return false;
 	case T_SYSRET: emit_far(t, ti, t->x->sysret); return false;
 	case T_POPF: return emit_popf(t, ti);
@@ -303,7 +307,7 @@ static void prepare(struct tr *t, struct tclass *c)
 		c[i] = classify(in, t->b->mode);
 		ti->in = *in;
 		ti->rip = t->rip[i];
-		ti->size = c[i].kind == T_COPY ? c[i].size : 8;
+		ti->size = c[i].size ? c[i].size : 8;
 		ti->stack_len = ti->slot_len = 0;
 		ti->write = c[i].kind == T_COPY && c[i].write;
 		ti->left = 1;

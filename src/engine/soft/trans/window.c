@@ -82,8 +82,9 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 	case T_RDTSC:
 	case T_SYSCALL:
 	case T_SYSRET: return u;
+	case T_BT: return u;
 	case T_MOV_SEG:
-		if (in->rm != R_RSP)
+		if (in->pfx & PFX_MEM || in->rm != R_RSP)
 			return u;
 		break;
 	case T_LEAVE:
