@@ -67,7 +67,7 @@ static u64 *reg(struct frame *f, unsigned n)
 }
 
 /* Says how they differ, 12 times at most. */
-static bool same_regs(const struct frame *want, const struct frame *got, u64 flags,
+__attribute__((unused)) static bool same_regs(const struct frame *want, const struct frame *got, u64 flags,
 		      const char *what)
 {
 	static const char *const name[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
