@@ -7,6 +7,8 @@
 #define VA     0x20000000000ul
 #define PAGES  6 /* the first and the last are good: pointers begin between */
 #define BOUNDS (PAGES * 4096)
+#define FS_BASE 0x40
+#define GS_BASE 0x88
 
 /* --- the model ------------------------------------------------------------------------------- */
 
@@ -25,6 +27,8 @@ enum what {
 	PUSH,
 	POP,
 	PUSH_M,
+	FST,	 /* fst qword [m], ST(0) is 1 */
+	FNSTCW,	 /* fnstcw [m] */
 	MOVE,	 /* mov reg, reg */
 	ADD_R,	 /* add reg, reg */
 	ADD_I,	 /* add reg, imm */
@@ -152,7 +156,9 @@ static void set(u64 la, unsigned size, u64 v)
 
 static u64 ea(const struct ins *in)
 {
-	u64 a = (u64)in->m.disp;
+	u64 a = (u64)in->m.disp + (in->m.prefix == 0x64   ? FS_BASE
+				   : in->m.prefix == 0x65 ? GS_BASE
+							  : 0);
 
 	a += in->m.base < 16 ? want.r[in->m.base] : 0;
 	return a + (in->m.index < 16 ? want.r[in->m.index] << in->m.scale : 0);
@@ -249,6 +255,12 @@ static int step(const struct ins *in, int next)
 		want.r[RSP] += 8;
 		*r = v;
 		return OK;
+	case FST:
+	case FNSTCW:
+		if (!reach(a, n, true))
+			return FAULT;
+		set(a, n, n == 8 ? 0x3ff0000000000000 : 0x37f);
+		return OK;
 	case MOVE: set_reg(in->reg, n, want.r[in->rm]); return OK;
 	case ADD_R: set_reg(in->reg, n, sum(*r, want.r[in->rm], 0, n, false)); return OK;
 	case ADD_I: set_reg(in->reg, n, sum(*r, (u64)(s64)in->imm, 0, n, false)); return OK;
@@ -313,6 +325,8 @@ static void assemble(struct ins *in, u8 *start)
 	case XCHG: put_mem(how, 0x86 | byte, in->reg, in->m); break;
 	case INC_M: put_mem(how & ~H_BYTE, 0xfe | byte, 0, in->m); break;
 	case PUSH_M: put_mem(0, 0xff, 6, in->m); break;
+	case FST: put_mem(0, 0xdd, 2, in->m); break;
+	case FNSTCW: put_mem(0, 0xd9, 7, in->m); break;
 	case PUSH: B((u8)(0x40 | in->reg >> 3), (u8)(0x50 | (in->reg & 7))); break;
 	case POP: B((u8)(0x40 | in->reg >> 3), (u8)(0x58 | (in->reg & 7))); break;
 	case MOVE: put_rr(how, 0x88 | byte, in->rm, in->reg); break;
@@ -553,6 +567,8 @@ static struct mem any_mem(unsigned base)
 		m.index = dice(2) ? R14 : R11;
 		m.scale = (u8)dice(4);
 	}
+	if (dice(8) == 0)
+		m.prefix = dice(2) ? 0x64 : 0x65;
 	if (dice(16) == 0)
 		m = (struct mem){NONE, (u8)base, 0, m.disp, 0};
 	return m;
@@ -574,7 +590,7 @@ static struct ins any_ins(unsigned few, bool loop)
 	static const int moves[] = {1, -1, 8, 8, 8, -8, 16, 4, 64, -64, 4096, -4096, 32};
 	unsigned p = pointers[dice(few)], d = datas[dice(4)];
 	struct ins in = {.size = (u8)any_size(), .reg = (u8)d, .rm = datas[dice(5)], .m = any_mem(p)};
-	unsigned k = dice(40);
+	unsigned k = dice(42);
 
 	if (k < 9)
 		in.what = LOAD;
@@ -600,7 +616,7 @@ static struct ins any_ins(unsigned few, bool loop)
 		return in;
 	} else {
 		static const u8 ways[] = {ALOAD, ASTORE, STORE_I, ADD_M, LADD_M, ADC, XCHG,
-					  INC_M, CMP_M, PUSH, POP, MOVE, ADD_R};
+					  INC_M, CMP_M, PUSH, POP, MOVE, ADD_R, FST, FNSTCW};
 
 		in.what = ways[k - 27];
 		in.imm = (int)(dice(1u << 31) * 2u);
@@ -612,6 +628,8 @@ static struct ins any_ins(unsigned few, bool loop)
 				in.what = PUSH_M;
 		} else if (in.size > 8)
 			in.size = 8;
+		if (in.what == FST || in.what == FNSTCW)
+			in.size = in.what == FST ? 8 : 2;
 		if (in.what == MOVE || in.what == ADD_R)
 			in.size = in.size < 4 ? 4 : in.size;
 	}
@@ -646,7 +664,8 @@ static void any_registers(bool loop)
 	for (unsigned i = 0; i < sizeof(pointers); i++)
 		want.r[pointers[i]] = VA + 4096 * (2 + dice(3)) + dice(4) * 128 - 256 + dice(64) *
 				      (dice(3) ? 8 : 1);
-	want.r[RSP] = VA + 4096 * (2 + dice(3)) + dice(12) * 8 - 48;
+	want.r[RSP] = VA + 4096 * (2 + dice(3)) + dice(12) * 8 - 48 +
+		      (dice(8) ? 0 : dice(8));
 	want.r[R14] = dice(8);
 	want.r[R11] = dice(8);
 	want.r[RCX] = loop ? 1 + dice(dice(4) ? 24 : 90) : 1;
@@ -679,16 +698,91 @@ static void random_progs(bool loop, unsigned count)
 	CHECK_EQ(bad, 0, name[loop][user]);
 }
 
+/* --- groups, one by one ---------------------------------------------------------------------- */
+
+static void add(unsigned what, unsigned size, unsigned r, struct mem m, int disp)
+{
+	m.disp += disp;
+	prog[prog_len++] = (struct ins){.what = (u8)what, .size = (u8)size, .reg = (u8)r, .rm = RAX,
+					.m = m, .imm = 0x1234};
+}
+
+/* Operands counted from the same registers, with `between` between them. */
+static bool group(struct mem m, unsigned between)
+{
+	bool good = true;
+
+	prog_len = 0;
+	add(LOAD, 8, RAX, m, 0);
+	if (between < KINDS)
+		add(between, between == FNSTCW ? 2 : between == ALOAD ? 16 : 8, RDX, m, 0x10);
+	add(LOAD, 8, R15_, m, 8);
+	add(STORE, 8, RAX, m, 0x18);
+	add(LOAD, 4, RSI, m, 0x20);
+	add(STORE_I, 8, 0, m, 0x28);
+	assemble_all();
+	for (unsigned k = 0; k < 4; k++) {
+		any_registers(false);
+		for (unsigned i = 0; i < PAGES; i++)
+			set_page(i, GOOD);
+		for (unsigned i = 0; i < 16; i++)
+			if (i != RSP)
+				want.r[i] = VA + 4096 + 0x100 + 0x200 * k;
+		if (m.base < 16 && m.index < 16) {
+			want.r[m.base] -= 0x20;
+			want.r[m.index] = 0x20 >> m.scale;
+		} else if (m.index < 16)
+			want.r[m.index] >>= m.scale;
+		good &= run_both(false);
+	}
+	return good;
+}
+
+static void groups(void)
+{
+	static const u8 all[] = {NONE, RDI, RBP, RBX, R8, R9_, R10, R11, R12, R13, R14};
+	static const u8 ways[] = {KINDS, PUSH_M, FST, FNSTCW, PUSH, MOVE, LOAD, ALOAD, ADD_M, XCHG, LADD_M,
+				  STORE_I, INC_M};
+	unsigned bad[13] = {0};
+
+	section(user ? "groups of operands, CPL 3" : "groups of operands, CPL 0");
+	for (unsigned w = 0; w < sizeof(ways); w++)
+		for (unsigned b = 0; b < sizeof(all); b++)
+			for (unsigned x = 0; x < sizeof(all); x++)
+				for (unsigned p = 0; p < 3; p++) {
+					struct mem m = {all[b], all[x], (u8)((b + x) % 4), 0,
+							p ? (u8)(0x63 + p) : 0};
+
+					if (w && (b + x) % 4)
+						continue;
+					if (m.index == NONE)
+						m.scale = 0;
+					if ((m.base == m.index))
+						continue;
+					bad[w] += !group(m, ways[w]);
+				}
+	CHECK_EQ(bad[0], 0, "any base, index and segment");
+	CHECK_EQ(bad[1], 0, "with push m between them");
+	CHECK_EQ(bad[2], 0, "with fst m");
+	CHECK_EQ(bad[3], 0, "with fnstcw m");
+	for (unsigned w = 5; w < 13; w++)
+		bad[4] += bad[w];
+	CHECK_EQ(bad[4], 0, "with others");
+}
+
 void suite(void)
 {
 	struct cpuid id = cpuid(1, 0);
 
 	write_cr4(read_cr4() | CR4_OS);
+	asm volatile("fninit; fld1");
 	if (id.c >> 26 & 1 && id.c >> 28 & 1) {
 		write_cr4(read_cr4() | CR4_OSXSAVE);
 		asm volatile("xsetbv" ::"a"(7), "d"(0), "c"(0));
 		has_avx = true;
 	}
+	wrmsr(MSR_FS_BASE, FS_BASE);
+	wrmsr(MSR_GS_BASE, GS_BASE);
 	/* scattered */
 	for (unsigned i = 0; i < 2 * PAGES; i++) {
 		u8 *p = page_alloc();
@@ -716,8 +810,9 @@ void suite(void)
 			want.r[RDI] = VA + 64;
 			run_both(true);
 		}
-		random_progs(false, 1000);
-		random_progs(true, 1000);
+		groups();
+		random_progs(false, 250);
+		random_progs(true, 250);
 	}
 	traps_on_ist(false);
 }
