@@ -586,6 +586,399 @@ static void addresses(void)
 	page_map(0xfffffffffffff000, 0, 0);
 }
 
+/* --- what is mapped changes -------------------------------------------------------------------- */
+
+#define SPOT 0x10000000000ul /* a page that is mapped this way and that; the next one never is */
+
+/* Each leaves in RAX what stood at SPOT + 200h, and (the writers) 77h in its place. RDI: the page. */
+static const struct way {
+	const char *name;
+	bool write, stack, jump;
+} ways[] = {
+	{"a load", false, false, false},
+	{"a store", true, false, false},
+	{"xchg", true, false, false},
+	{"a group of loads", false, false, false},
+	{"a group, the last one a store", true, false, false},
+	{"an indexed load", false, false, false},
+	{"an absolute store", true, false, false},
+	{"pop", false, true, false},
+	{"push and pop", true, true, false},
+	{"a jump through memory", false, false, true},
+	{"a loop of loads", false, false, false},
+	{"a loop with stores", true, false, false},
+	{"fs:", false, false, false},
+	{"leave", false, true, false},
+};
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
+
+static u8 *way_code(unsigned w)
+{
+	u8 *start = piece(128), *again;
+
+	switch (w) {
+	case 0: put_mem(H_W, 0x8b, RAX, mem(RDI, NONE, 0, 0x200, 0)); break;
+	case 1:
+	case 6:
+		put_mem(H_W, 0x89, RDX, mem(RDI, NONE, 0, 0x200, 0));
+		put_mem(H_W, 0x8d, RAX, mem(RCX, NONE, 0, 0, 0));
+		if (w == 6) {
+			out = start;
+			put_mem(H_W, 0x89, RDX, mem(NONE, R10, 0, 0x200, 0));
+			put_mem(H_W, 0x8d, RAX, mem(RCX, NONE, 0, 0, 0));
+		}
+		break;
+	case 2:
+		put_mem(H_W, 0x8d, RAX, mem(RDX, NONE, 0, 0, 0));
+		put_mem(H_W, 0x87, RAX, mem(RDI, NONE, 0, 0x200, 0));
+		break;
+	case 3:
+	case 4:
+		put_mem(H_W, 0x8b, RBX, mem(RDI, NONE, 0, 0x100, 0));
+		put_mem(H_W, 0x8b, RAX, mem(RDI, NONE, 0, 0x200, 0));
+		put_mem(H_W, 0x8b, RSI, mem(RDI, NONE, 0, 0x240, 0));
+		if (w == 4)
+			put_mem(H_W, 0x89, RDX, mem(RDI, NONE, 0, 0x200, 0));
+		break;
+	case 5:
+		put_mem(H_W, 0x8b, RAX, mem(RDI, R11, 3, 0, 0));
+		put_mem(H_W, 0x8b, RBX, mem(RDI, R11, 3, 8, 0));
+		break;
+	case 7: B(0x58); break;
+	case 8:
+		B(0x58, 0x52, 0x5b); /* pop rax; push rdx; pop rbx */
+		break;
+	case 9:
+		put_mem(0, 0xff, 4, mem(RDI, NONE, 0, 0x200, 0));
+		break;
+	case 10:
+	case 11:
+		again = out;
+		put_mem(H_W, 0x8b, RAX, mem(RDI, NONE, 0, 0x200, 0));
+		put_mem(H_W, 0x8b, RBX, mem(RDI, NONE, 0, 0x208, 0));
+		B(0x48, 0xff, 0xcb); /* dec rbx */
+		if (w == 11)
+			put_mem(H_W, 0x89, RDX, mem(RDI, NONE, 0, 0x210, 0));
+		B(0xff, 0xce, 0x75, (u8)(again - (out + 4))); /* dec esi; jnz */
+		if (w == 11)
+			put_mem(H_W, 0x89, RDX, mem(RDI, NONE, 0, 0x200, 0));
+		break;
+	case 12: put_mem(H_W, 0x8b, RAX, mem(RDI, NONE, 0, 0x200 - 0x40, 0x64)); break;
+	case 13:
+		put_mem(H_W, 0x8b, RSI, mem(RSP, NONE, 0, 8, 0));
+		B(0x48, 0x89, 0xe5, 0xc9); /* mov rbp, rsp; leave */
+		put_mem(H_W, 0x8d, RAX, mem(RBP, NONE, 0, 0, 0));
+		break;
+	}
+	put_done();
+	return start;
+}
+
+static u8 *landing[2]; /* mov eax, 1 or 2; done */
+
+/* Runs a way; what it saw and did agrees with `page` (NULL: a fault with this error). */
+static bool way_sees(unsigned w, u8 *start, bool user, u8 *page, u32 error)
+{
+	struct frame f = fresh();
+	const struct trap *t = &this_cpu()->trap;
+	u64 before = page ? *(volatile u64 *)(page + 0x200) : 0, after, want;
+	u32 vector;
+
+	f.rdi = f.r10 = SPOT;
+	f.r11 = 0x200 / 8;
+	f.rdx = 0x77;
+	f.rcx = before;
+	f.rsi = 20;
+	if (ways[w].stack)
+		f.rsp = SPOT + 0x200;
+	vector = go(&f, start, user);
+	if (!page)
+		return vector == PF && (t->error == error || (on_qemu() && w == 2)) &&
+		       t->cr2 - SPOT >= 0x100 && t->cr2 - SPOT < 0x280;
+	after = *(volatile u64 *)(page + 0x200);
+	want = ways[w].jump ? (before == (u64)landing[0] + (user ? USER_BASE : 0) ? 1 : 2) : before;
+	*(volatile u64 *)(page + 0x200) = before;
+	return vector == VEC_DONE && t->frame.rax == want && after == (ways[w].write ? 0x77 : before);
+}
+
+enum how { INVLPG, CR3, PGE, HOWS };
+
+static void change(u64 pa, u64 bits, enum how how)
+{
+	*page_entry(SPOT, 1) = pa | bits;
+	if (how == INVLPG) {
+		invlpg(SPOT + 0x345);
+	} else if (how == CR3) {
+		write_cr3(read_cr3());
+	} else {
+		write_cr4(read_cr4() ^ CR4_PGE);
+		write_cr4(read_cr4() ^ CR4_PGE);
+	}
+}
+
+static void two_pages(bool user)
+{
+	u64 off = user ? USER_BASE : 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		u8 *page = i ? page_b : page_a;
+
+		fill(page, (u8)(3 + i));
+		landing[i] = piece(16);
+		B(0xb8, (u8)(1 + i), 0, 0, 0);
+		put_done();
+		*(u64 *)(page + 0x200) = (u64)landing[i] + off;
+	}
+}
+
+static void stale_entries(bool user)
+{
+	static const u64 good = PTE_P | PTE_W | PTE_U;
+	static char names[2][WAYS][80];
+	u32 u = user ? 4 : 0;
+
+	section(user ? "entries that change under hot code, CPL 3 (SDM 3A 4.10.4)"
+		     : "the same at CPL 0");
+	wrmsr(MSR_FS_BASE, 0x40);
+	for (unsigned w = 0; w < WAYS; w++) {
+		char *name = names[user][w], *p = name;
+		u32 err = (ways[w].write ? 2u : 0) | u;
+		unsigned bad = 0;
+
+		for (const char *c = ways[w].name; *c;)
+			*p++ = *c++;
+		for (const char *c = " sees another page, a read-only one, none"; *c;)
+			*p++ = *c++;
+		two_pages(user);
+		for (enum how how = INVLPG; how < HOWS; how++) {
+			u64 g = how == CR3 ? 0 : PTE_G;
+			u8 *start = way_code(w);
+			/* a group reads first, and finds that there is nothing */
+			u32 first = w == 4 || w == 8 || w == 11 ? u : err;
+
+			invlpg(SPOT); /* MOV CR3 leaves global ones */
+			change((u64)page_a, good | g, how);
+			for (unsigned i = 0; i < 6; i++)
+				bad += !way_sees(w, start, user, page_a, 0);
+			change((u64)page_b, good | g, how);
+			for (unsigned i = 0; i < 3; i++)
+				bad += !way_sees(w, start, user, page_b, 0);
+			change((u64)page_b, (good & ~(u64)PTE_W) | g, how);
+			for (unsigned i = 0; i < 3; i++)
+				bad += !way_sees(w, start, user, ways[w].write ? NULL : page_b, err | 1);
+			bad += *(u64 *)(page_b + 0x200) != (u64)landing[1] + (user ? USER_BASE : 0);
+			change((u64)page_a, good | g, how);
+			for (unsigned i = 0; i < 3; i++)
+				bad += !way_sees(w, start, user, page_a, 0);
+			change((u64)page_b, 0, how);
+			for (unsigned i = 0; i < 3; i++)
+				bad += !way_sees(w, start, user, NULL, first);
+			change((u64)page_b, good | g, how);
+			bad += !way_sees(w, start, user, page_b, 0);
+			change((u64)page_b, (good & ~(u64)PTE_U) | g, how);
+			for (unsigned i = 0; i < 3; i++)
+				bad += !way_sees(w, start, user, user ? NULL : page_b, first | 1);
+			change((u64)page_a, good | g, how);
+			for (unsigned i = 0; i < 3; i++)
+				bad += !way_sees(w, start, user, page_a, 0);
+			bad += !(filled(page_a, 3) || *(u64 *)(page_a + 0x200) == (u64)landing[0] + (user ? USER_BASE : 0));
+		}
+		CHECK_EQ(bad, 0, name);
+	}
+}
+
+/* Two address spaces. */
+static void spaces(bool user)
+{
+	u64 *pml4 = page_alloc(), *pdpt = page_alloc(), *pd = page_alloc(), *pt = page_alloc();
+	u64 one = read_cr3(), two = (u64)pml4;
+	unsigned bad = 0;
+
+	memcpy(pml4, boot_pml4, 4096);
+	pml4[SPOT >> 39 & 511] = (u64)pdpt | 7;
+	pdpt[SPOT >> 30 & 511] = (u64)pd | 7;
+	pd[SPOT >> 21 & 511] = (u64)pt | 7;
+	pt[SPOT >> 12 & 511] = (u64)page_b | 7;
+	change((u64)page_a, 7, INVLPG);
+	for (unsigned w = 0; w < WAYS; w++) {
+		u8 *start;
+
+		two_pages(user);
+		start = way_code(w);
+		for (unsigned i = 0; i < 12; i++) {
+			write_cr3(i & 1 ? two : one);
+			bad += !way_sees(w, start, user, i & 1 ? page_b : page_a, 0);
+			if (i % 5 == 0)
+				bad += !way_sees(w, start, user, i & 1 ? page_b : page_a, 0);
+		}
+		/* not there in the second one */
+		pt[SPOT >> 12 & 511] = 0;
+		write_cr3(two);
+		bad += way_sees(w, start, user, page_b, 0);
+		bad += this_cpu()->trap.vector != PF;
+		write_cr3(one);
+		bad += !way_sees(w, start, user, page_a, 0);
+		pt[SPOT >> 12 & 511] = (u64)page_b | 7;
+	}
+	CHECK_EQ(bad, 0, user ? "two address spaces in turns, CPL 3" : "in turns, CPL 0");
+}
+
+/* Indirect calls and jumps to a page of code that is another one now. */
+static void targets(void)
+{
+	u8 *start, *to[2] = {page_alloc(), page_alloc()};
+	unsigned bad = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		memcpy(to[i] + 0x80, (const u8[]){0xb8, (u8)(1 + i), 0, 0, 0, 0xc3}, 6);
+	start = piece(64);
+	B(0xff, 0xd7, 0x89, 0xc3, 0xff, 0xd7, 0x01, 0xd8); /* call rdi; mov ebx, eax; ...; add */
+	put_done();
+	for (unsigned i = 0; i < 60; i++) {
+		struct frame f = fresh();
+		u32 vector;
+
+		f.rdi = SPOT + 0x80;
+		change((u64)to[i & 1], i % 7 == 6 ? 0 : i % 7 == 5 ? 3 : 7 | (i % 3 == 0 ? PTE_G : 0),
+		       i % 3 == 0 ? PGE : i % 3 == 1 ? INVLPG : CR3);
+		if (i % 3 == 1)
+			invlpg(SPOT);
+		vector = go(&f, start, true);
+		if (i % 7 > 4)
+			bad += vector != PF || this_cpu()->trap.cr2 != SPOT + 0x80 ||
+			       this_cpu()->trap.frame.rip != SPOT + 0x80;
+		else
+			bad += vector != VEC_DONE || this_cpu()->trap.frame.rax != 2 + 2 * (i & 1);
+		*page_entry(SPOT, 1) &= ~(u64)PTE_G;
+		if (i % 3 == 0)
+			change(0, 0, PGE);
+	}
+	CHECK_EQ(bad, 0, "calls reach the page that is mapped now");
+	change(0, 0, PGE);
+}
+
+/* --- accessed, dirty --------------------------------------------------------------------------- */
+
+static u64 bits_of(u64 *set)
+{
+	u64 now = *page_entry(SPOT, 1) & (PTE_A | PTE_D);
+
+	if (set) {
+		*page_entry(SPOT, 1) = ((u64)page_a | 7) | *set;
+		invlpg(SPOT);
+	}
+	return now;
+}
+
+static void dirty_bits(bool user)
+{
+	unsigned bad = 0, late = 0;
+	u64 none = 0, only_a = PTE_A;
+	u8 *start;
+
+	for (unsigned w = 0; w < WAYS; w++) {
+		two_pages(user);
+		start = way_code(w);
+		change((u64)page_a, 7, INVLPG);
+		for (unsigned i = 0; i < 8; i++) {
+			bits_of(i & 1 ? &only_a : &none);
+			bad += !way_sees(w, start, user, page_a, 0);
+			bad += bits_of(NULL) != (PTE_A | (ways[w].write ? PTE_D : 0));
+			if (i & 2) /* and without anything between */
+				bad += !way_sees(w, start, user, page_a, 0);
+		}
+	}
+	CHECK_EQ(bad, 0, user ? "A by reads, D by writes only, again once cleared: CPL 3"
+			      : "A by reads, D by writes only: CPL 0");
+	/* mov rax, [rdi]; mov rbx, [rsi] (faults, or not); mov [rdi + 8], rdx */
+	start = piece(64);
+	put_mem(H_W, 0x8b, RAX, mem(RDI, NONE, 0, 0x200, 0));
+	put_mem(H_W, 0x8b, RBX, mem(RSI, NONE, 0, 0x200, 0));
+	put_mem(H_W, 0x89, RDX, mem(RDI, NONE, 0, 0x208, 0));
+	put_done();
+	for (unsigned i = 0; i < 20; i++) {
+		struct frame f = fresh();
+		bool ends = i % 3 == 2;
+
+		f.rdi = SPOT;
+		f.rsi = ends ? (u64)USER(page_b) : SPOT + 4096;
+		f.rdx = i;
+		bits_of(&none);
+		*(u64 *)(page_a + 0x208) = 99;
+		late += go(&f, start, user) != (ends ? VEC_DONE : PF);
+		late += bits_of(NULL) != (ends ? PTE_A | PTE_D : PTE_A);
+		late += *(volatile u64 *)(page_a + 0x208) != (ends ? i : 99);
+	}
+	CHECK_EQ(late, 0, "a store that is not reached sets no D");
+	change(0, 0, INVLPG);
+}
+
+/* --- many places that read and write -------------------------------------------------------------- */
+
+#define BLOCKS 5200
+
+static void many_places(void)
+{
+	u8 *area = (u8 *)(48ul << 20), *at[2];
+	unsigned bad = 0, changed = 0;
+
+	/* 16 bytes each, in memory that nothing else uses: even ones read, odd ones write */
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		out = area + i * 32;
+		put_mem(H_W, i & 1 ? 0x89 : 0x8b, RDX, mem(i % 3 ? RDI : R10, NONE, 0, 0x200, 0));
+		put_mem(H_W, 0x8b, RAX, mem(i % 3 ? RDI : R10, NONE, 0, 0x208, 0));
+		put_done();
+	}
+	out = code;
+	fill(page_a, 1);
+	fill(page_b, 2);
+	page_map(SPOT, (u64)page_a, PTE_P | PTE_U);
+	page_map(LOW, (u64)page_b, PTE_P | PTE_U | PTE_W);
+	for (unsigned round = 0; round < 2; round++)
+		for (unsigned i = 0; i < BLOCKS; i++) {
+			struct frame f = fresh();
+
+			f.rdi = f.r10 = i & 1 ? LOW : SPOT;
+			bad += go(&f, area + i * 32, true) != VEC_DONE;
+			bad += this_cpu()->trap.frame.rax != *(u64 *)((i & 1 ? page_b : page_a) + 0x208);
+		}
+	CHECK_EQ(bad, 0, "5200 places read or write their page");
+	for (unsigned i = 1; i < BLOCKS; i += 2) {
+		struct frame f = fresh();
+
+		f.rdi = f.r10 = SPOT;
+		if (go(&f, area + i * 32, true) != PF || this_cpu()->trap.error != 7 ||
+		    this_cpu()->trap.cr2 != SPOT + 0x200)
+			bad++;
+		changed += *(volatile u64 *)(page_a + 0x200) != 0x0101010101010101ul + 0x40;
+		at[0] = area + (i - 1) * 32;
+		at[1] = area + ((i * 7) % BLOCKS | 1) * 32;
+		for (unsigned k = 0; k < 2; k++) { /* one that reads it, then one that writes */
+			f = fresh();
+			f.rdi = f.r10 = SPOT;
+			bad += go(&f, at[k], true) != (k ? PF : VEC_DONE);
+		}
+	}
+	CHECK_EQ(bad, 0, "and none of those that write may write to the readers' page");
+	CHECK_EQ(changed || !filled(page_a, 1), 0, "where nothing changed");
+	page_map(SPOT, 0, 0);
+	page_map(LOW, 0, 0);
+}
+
+static void stale(void)
+{
+	write_cr4(read_cr4() | CR4_PGE);
+	for (unsigned user = 2; user-- > 0;) {
+		stale_entries(user);
+		spaces(user);
+		dirty_bits(user);
+	}
+	targets();
+	many_places();
+	wrmsr(MSR_FS_BASE, 0);
+	write_cr4(read_cr4() & ~(uword)CR4_PGE);
+}
+
 void suite(void)
 {
 	page_a = page_alloc();
@@ -596,6 +989,7 @@ void suite(void)
 	traps_on_ist(true);
 	not_canonical();
 	addresses();
+	stale();
 	traps_on_ist(false);
 	n_cpus = smp_start();
 	print("# %u CPUs\n", n_cpus);
