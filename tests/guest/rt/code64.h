@@ -67,7 +67,7 @@ static u64 *reg(struct frame *f, unsigned n)
 }
 
 /* Says how they differ, 12 times at most. */
-__attribute__((unused)) static bool same_regs(const struct frame *want, const struct frame *got, u64 flags,
+static inline bool same_regs(const struct frame *want, const struct frame *got, u64 flags,
 		      const char *what)
 {
 	static const char *const name[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -188,7 +188,7 @@ static void put_mem(unsigned how, unsigned op, unsigned r, struct mem m)
 }
 
 /* op r/m, r between registers. */
-static void put_rr(unsigned how, unsigned op, unsigned r, unsigned rm)
+static inline void put_rr(unsigned how, unsigned op, unsigned r, unsigned rm)
 {
 	if (how & H_16)
 		B(0x66);
@@ -198,11 +198,54 @@ static void put_rr(unsigned how, unsigned op, unsigned r, unsigned rm)
 	B((u8)op, (u8)(0xc0 | (r & 7) << 3 | (rm & 7)));
 }
 
+static inline struct mem mem(u8 base, u8 index, u8 scale, s64 disp, u8 prefix)
+{
+	return (struct mem){base, index, scale, disp, prefix};
+}
+
+/* --- what it works on -------------------------------------------------------------------------- */
+
+/* Where the tests work: the edges, and around 200h. */
+static const struct {
+	u16 first, last;
+} used[] = {{0, 8}, {0x1c0 / 8, 0x280 / 8}, {504, 512}};
+
+static inline void fill(u8 *page, u8 seed_byte)
+{
+	for (unsigned k = 0; k < 3; k++)
+		for (unsigned i = used[k].first; i < used[k].last; i++)
+			((u64 *)page)[i] = 0x0101010101010101ul * seed_byte + i;
+}
+
+/* Is it as fill() left it? */
+static inline bool filled(const u8 *page, u8 seed_byte)
+{
+	for (unsigned k = 0; k < 3; k++)
+		for (unsigned i = used[k].first; i < used[k].last; i++)
+			if (((const u64 *)page)[i] != 0x0101010101010101ul * seed_byte + i)
+				return false;
+	return true;
+}
+
+static u8 *stack; /* for fresh() */
+
+/* All registers different, none an address. */
+static inline struct frame fresh(void)
+{
+	struct frame f;
+
+	memset(&f, 0, sizeof(f));
+	for (unsigned i = 0; i < 16; i++)
+		*reg(&f, i) = 0x1111 * (i + 1);
+	f.rsp = (u64)USER(stack + 2048);
+	return f;
+}
+
 /* --- dice ------------------------------------------------------------------------------------ */
 
 static u64 seed = 1;
 
-__attribute__((unused)) static u32 dice(u32 sides)
+static inline u32 dice(u32 sides)
 {
 	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
 	return (u32)(seed >> 33) % sides;
