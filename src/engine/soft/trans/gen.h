@@ -120,6 +120,7 @@ void window_load(struct tr *t, unsigned to, unsigned base, s32 disp);
 /* slot.c: operands that remember their page */
 struct place {
 	u8 base, index, scale;
+	bool addend; /* r10 is the slot's addend and nothing else */
 	s32 disp;
 };
 /* Bit n: an instruction of kind T_COPY may write general register n. */

@@ -102,6 +102,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	struct emit *e = &t->e;
 	struct use u;
 	unsigned miss = 0, n;
+	u32 holds = 0;
 	bool mem = in->pfx & PFX_MEM, lookup = mem && !in_window(t) && !in_family(t);
 	u8 code[RECODE_MAX];
 	struct ea ea;
@@ -147,6 +148,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	}
 	if (in_family(t)) {
 		struct place p = slot_operand(t, in);
+		holds = p.addend && !c->x87 && u.n < 2 ? t->slot[t->i] : 0;
 		u.rc.base = p.base;
 		u.rc.index = p.index;
 		u.rc.scale = p.scale;
@@ -168,6 +170,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 		note_x87(t, ti, mem ? &ea : NULL);
 	if (lookup)
 		done_here(t, miss);
+	t->r10_holds = in_family(t) ? holds : t->r10_holds;
 }
 
 /* A bit string: the operand is where the bit is, and the instruction finds it from the string's

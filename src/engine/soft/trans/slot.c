@@ -324,7 +324,6 @@ struct place slot_operand(struct tr *t, const struct insn *in)
 	}
 	p.base = (u8)r;
 	p.index = H_R10;
-	if (x == 16 && in->seg != S_FS && in->seg != S_GS)
-		t->r10_holds = slot; /* nothing was added to it */
+	p.addend = x == 16 && in->seg != S_FS && in->seg != S_GS; /* nothing was added to it */
 	return p;
 }
