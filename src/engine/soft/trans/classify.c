@@ -194,7 +194,7 @@ bool classify_x87_notes(const struct insn *in)
 	return !(op == 0xdf && reg == 4); /* FNSTSW AX */
 }
 
-static unsigned width(const struct insn *in, unsigned w)
+unsigned classify_width(const struct insn *in, unsigned w)
 {
 	switch (w) {
 	case OPW_X: return in->vl;
@@ -271,7 +271,7 @@ struct tclass classify(const struct insn *in, u32 mode)
 		return t;
 	for (unsigned i = 0; i < f->operands; i++)
 		if (f->op[i].kind == OP_E || f->op[i].kind == OP_M || f->op[i].kind == OP_W) {
-			t.size = (u8)width(in, f->op[i].width);
+			t.size = (u8)classify_width(in, f->op[i].width);
 			t.read = f->op[i].access & OPA_R;
 			t.write = f->op[i].access & OPA_W;
 		}

@@ -100,6 +100,7 @@ void trans_close(struct vcpu *v)
 	unmap(x->rx, CACHE_BYTES);
 	unmap(x->store, STORE_BYTES);
 	free(x->order);
+	free(x->check);
 	free(x);
 	v->trans = NULL;
 }

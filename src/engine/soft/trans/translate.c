@@ -410,6 +410,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second};
 	u32 need = 0;
+	const u8 *main_end;
 	bool more = true;
 	add_block(&t, b, raw);
 	t.rounds = 1;
@@ -446,10 +447,16 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	}
 	if (more)
 		emit_jump(&t, b->rip + b->bytes);
+	main_end = t.e.p;
 	emit_sides(&t);
 	x->stale = stale(&t);
 	if (t.e.full || t.failed || x->stale)
 		return NULL;
+	if (v->engine->check && !check_block(x, t.t, main_end, t.e.p)) {
+		v->failed = true; /* ends the machine */
+		cpu_event(&v->cpu, EV_KICK);
+		return NULL;
+	}
 	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
 	x->store_used += need;
 	x->translated++;
