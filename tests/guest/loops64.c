@@ -721,7 +721,7 @@ static bool group(struct mem m, unsigned between)
 	add(LOAD, 4, RSI, m, 0x20);
 	add(STORE_I, 8, 0, m, 0x28);
 	assemble_all();
-	for (unsigned k = 0; k < 4; k++) {
+	for (unsigned k = 0; k < 3; k++) {
 		any_registers(false);
 		for (unsigned i = 0; i < PAGES; i++)
 			set_page(i, GOOD);
@@ -811,8 +811,8 @@ void suite(void)
 			run_both(true);
 		}
 		groups();
-		random_progs(false, 250);
-		random_progs(true, 250);
+		random_progs(false, 150);
+		random_progs(true, 150);
 	}
 	traps_on_ist(false);
 }

@@ -589,8 +589,8 @@ static volatile u32 turn, wrong_code;
 /* CPU 0 writes in hot code what the others run, page after page. */
 static void written_elsewhere(struct cpu *cpu)
 {
-	for (u32 i = 1; i <= 600; i++) {
-		unsigned n = i / 20 % X_PAGES, w = i % STORES;
+	for (u32 i = 1; i <= 160; i++) {
+		unsigned n = i / 8 % X_PAGES, w = i % STORES;
 		struct frame f;
 
 		if (!cpu->index) {
@@ -673,7 +673,7 @@ static void shootdown(struct cpu *cpu)
 	while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) < n_cpus - 1)
 		pause();
 	delay_us(500);
-	for (unsigned i = 1; i <= 300; i++) {
+	for (unsigned i = 1; i <= 60; i++) {
 		u8 *now = i & 1 ? page_b : page_a, *old = i & 1 ? page_a : page_b;
 
 		shoot((u64)now, PTE_P | PTE_W | PTE_U | (i % 3 ? 0 : PTE_G));
