@@ -147,7 +147,7 @@ struct mem {
 #define H_BYTE 32u  /* a byte register */
 #define H_VEX  64u  /* 256 bits, F3, map 0F */
 
-/* op: the opcode's bytes, 0Fxx or xx; r: register or /digit. */
+/* op: the opcode's bytes, as 0F38xxh, 0Fxxh, xxh; r: register or /digit. */
 static void put_mem(unsigned how, unsigned op, unsigned r, struct mem m)
 {
 	unsigned base = m.base < 16 ? m.base : 0, index = m.index < 16 ? m.index : 4;
@@ -174,6 +174,8 @@ static void put_mem(unsigned how, unsigned op, unsigned r, struct mem m)
 	else if (rex || (how & H_BYTE && r >= 4))
 		B((u8)(0x40 | rex));
 	if (!(how & H_VEX)) {
+		if (op >> 16)
+			B((u8)(op >> 16));
 		if (op >> 8)
 			B((u8)(op >> 8));
 		B((u8)op);
