@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* corners64: hot code whose segment bases, view or flags change in its middle, and interrupts that
- * must get into loops of every kind (Intel SDM 2: WRFSBASE, SWAPGS, POPF, STI; 3A 4.6, 6.8, 6.15). */
+ * must get into loops of every kind (Intel SDM 2: WRFSBASE, SWAPGS, POPF, STI; 3A 4.6, 6.8, 6.15).
+ */
 #include "rt/code64.h"
 
 static u8 *page_a, *page_b;
@@ -44,13 +45,14 @@ static void between_runs(u8 seg, bool user)
 		f.rdi = 0;
 		f.r11 = 2;
 		f.rdx = i;
-		bad += !runs(&f, start, user) || t->rax != n || t->rbx != n + 1 || t->rsi != n + 2 ||
-		       TAG(page, 0x200 + i % 5 * 8) != i;
+		bad += !runs(&f, start, user) || t->rax != n || t->rbx != n + 1 ||
+		       t->rsi != n + 2 || TAG(page, 0x200 + i % 5 * 8) != i;
 		TAG(page, 0x200 + i % 5 * 8) = 0;
 	}
 	wrmsr(msr, 0);
-	CHECK_EQ(bad, 0, user ? "WRMSR of a base between two runs, CPL 3"
-			      : "WRMSR of a base between two runs, CPL 0");
+	CHECK_EQ(bad, 0,
+		 user ? "WRMSR of a base between two runs, CPL 3"
+		      : "WRMSR of a base between two runs, CPL 0");
 }
 
 /* Loads around `middle`, which makes a base that led to page_a lead to page_b. */
@@ -96,7 +98,8 @@ static void bases_change(void)
 		between_runs(0x65, user);
 		f = fresh();
 		/* mov fs, edx; mov gs, edx */
-		gdt_set(SEL_FREE, (u32)(u64)page_b + (user ? (u32)USER_BASE : 0), 0xfffff, 0xf3, 12);
+		gdt_set(SEL_FREE, (u32)(u64)page_b + (user ? (u32)USER_BASE : 0), 0xfffff, 0xf3,
+			12);
 		f.rdx = SEL_FREE | 3;
 		CHECK(in_block(M(0x8e, 0xe2), 0x64, user, f), "mov to FS in a block");
 		CHECK(in_block(M(0x8e, 0xea), 0x65, user, f), "mov to GS in a block");
@@ -126,7 +129,8 @@ static void bases_change(void)
 	wrmsr(MSR_FS_BASE, 0);
 }
 
-/* --- SMAP, alignment ---------------------------------------------------------------------------- */
+/* --- SMAP, alignment ----------------------------------------------------------------------------
+ */
 
 static void views_change(void)
 {
@@ -182,10 +186,12 @@ static void views_change(void)
 	if (on_qemu())
 		skip("alignment checks", "QEMU makes none");
 	else
-		CHECK_EQ(bad, 0, "#AC in a group once AC is set, at the operand that is misaligned");
+		CHECK_EQ(bad, 0,
+			 "#AC in a group once AC is set, at the operand that is misaligned");
 }
 
-/* --- flags ------------------------------------------------------------------------------------- */
+/* --- flags -------------------------------------------------------------------------------------
+ */
 
 static void flag_images(bool user)
 {
@@ -215,12 +221,14 @@ static void flag_images(bool user)
 			t->rbx != t->rax || (t->rcx & 0xff) != (image & 1) ||
 			(t->rcx >> 8 & 1) != (image >> 2 & 1);
 	}
-	CHECK_EQ(bad, 0, user ? "POPF and PUSHF: reserved bits as they shall be, CPL 3"
-			      : "POPF and PUSHF: reserved bits as they shall be, CPL 0");
+	CHECK_EQ(bad, 0,
+		 user ? "POPF and PUSHF: reserved bits as they shall be, CPL 3"
+		      : "POPF and PUSHF: reserved bits as they shall be, CPL 0");
 	CHECK_EQ(lazy, 0, "and with SETcc between them");
 }
 
-/* --- interrupts --------------------------------------------------------------------------------- */
+/* --- interrupts ---------------------------------------------------------------------------------
+ */
 
 static volatile u64 ticks, tick_rip;
 static u64 end_rip; /* where a loop's interrupt leads; 0: nowhere else */
@@ -273,13 +281,13 @@ static void sti_at_the_end(void)
 		f.rsp = (u64)stack + 2048;
 		if (i & 1) { /* it waits already */
 			arm(10);
-			for (unsigned n = 0; n < 100 && !(apic_read(APIC_IRR + 0x30) & 2); n++)
+			for (unsigned n = 0; n < 50000 && !(apic_read(APIC_IRR + 0x30) & 2); n++)
 				delay_us(10);
 		} else {
 			arm(100000);
 		}
-		*(i & 1 ? &bad : &late) += !runs(&f, start, false) || ticks != 1 ||
-					tick_rip != (u64)code + 4097;
+		*(i & 1 ? &bad : &late) +=
+			!runs(&f, start, false) || ticks != 1 || tick_rip != (u64)code + 4097;
 	}
 	CHECK_EQ(bad, 0, "STI at a page's end, HLT on the next one, an interrupt waits");
 	CHECK_EQ(late, 0, "and it comes later");
@@ -291,7 +299,7 @@ static void sti_at_the_end(void)
 
 		f.rsp = (u64)stack + 2048;
 		arm(10);
-		for (unsigned n = 0; n < 100 && !(apic_read(APIC_IRR + 0x30) & 2); n++)
+		for (unsigned n = 0; n < 50000 && !(apic_read(APIC_IRR + 0x30) & 2); n++)
 			delay_us(10);
 		nop += !runs(&f, start, false) || ticks != 1 || tick_rip != (u64)code + 4097;
 	}
@@ -308,19 +316,13 @@ static u8 *endless(unsigned kind, u8 **done)
 
 	switch (kind) {
 	case 0: B(0x48, 0xff, 0xc9, 0x75, 0xfb); break; /* dec rcx; jnz */
-	case 1: B(0xe2, 0xfe); break;			 /* loop */
-	case 2:						 /* forward, and back */
+	case 1: B(0xe2, 0xfe); break;			/* loop */
+	case 2:						/* forward, and back */
 		B(0x48, 0xff, 0xc9, 0x74, 6, 0xeb, 2, 0x90, 0x90, 0xeb, 0xf5);
 		break;
-	case 3: /* jmp rdi */
-		B(0x48, 0xff, 0xc9, 0x74, 2, 0xff, 0xe7);
-		break;
-	case 4: /* push rdi; ret */
-		B(0x48, 0xff, 0xc9, 0x74, 2, 0x57, 0xc3);
-		break;
-	case 5: /* dec rcx; jrcxz over; jmp back */
-		B(0x48, 0xff, 0xc9, 0xe3, 2, 0xeb, 0xf9);
-		break;
+	case 3: /* jmp rdi */ B(0x48, 0xff, 0xc9, 0x74, 2, 0xff, 0xe7); break;
+	case 4: /* push rdi; ret */ B(0x48, 0xff, 0xc9, 0x74, 2, 0x57, 0xc3); break;
+	case 5: /* dec rcx; jrcxz over; jmp back */ B(0x48, 0xff, 0xc9, 0xe3, 2, 0xeb, 0xf9); break;
 	case 6: /* memory, many times in a row */
 		put_mem(H_W, 0x8b, RAX, mem(RSI, NONE, 0, 0, 0));
 		put_mem(H_W, 0x89, RAX, mem(RSI, NONE, 0, 8, 0));
@@ -330,9 +332,7 @@ static u8 *endless(unsigned kind, u8 **done)
 	case 7: /* a call and its return */
 		B(0xe8, 7, 0, 0, 0, 0x48, 0xff, 0xc9, 0x75, 0xf6, 0xeb, 1, 0xc3);
 		break;
-	case 8: /* jmp through memory */
-		B(0x48, 0xff, 0xc9, 0x74, 2, 0xff, 0x26);
-		break;
+	case 8: /* jmp through memory */ B(0x48, 0xff, 0xc9, 0x74, 2, 0xff, 0x26); break;
 	case 9: /* across a page: jumps forward to the next one, from where it jumps back */
 		out = code + 8192 - 16;
 		start = out;
@@ -354,8 +354,10 @@ static u8 *endless(unsigned kind, u8 **done)
 static void into_loops(bool user)
 {
 	static const char *const name[] = {
-		"dec, jnz", "loop", "a jump forward and one back", "jmp reg", "push, ret", "jrcxz",
-		"memory", "call, ret", "jmp m", "across pages"};
+		"dec, jnz",    "loop",	    "a jump forward and one back",
+		"jmp reg",     "push, ret", "jrcxz",
+		"memory",      "call, ret", "jmp m",
+		"across pages"};
 	u64 off = user ? USER_BASE : 0;
 
 	for (unsigned k = 0; k < 10; k++) {
@@ -415,15 +417,17 @@ static void around(bool jump)
 		f.rflags = FL_IF;
 		end_rip = (u64)-0x3e;
 		arm(50000);
-		bad += !runs(&f, (u8 *)(u64)-0x110, false) || ticks != 1 || !this_cpu()->trap.frame.rcx;
+		bad += !runs(&f, (u8 *)(u64)-0x110, false) || ticks != 1 ||
+		       !this_cpu()->trap.frame.rcx;
 	}
 	end_rip = 0;
 	for (unsigned i = 0; i < 32; i++)
 		zero[i] = kept[i];
 	page_map(0xfffffffffffff000, 0, 0);
 	out = code;
-	CHECK_EQ(bad, 0, jump ? "over the end of the addresses, by a jump"
-			      : "over the end of the addresses, running on");
+	CHECK_EQ(bad, 0,
+		 jump ? "over the end of the addresses, by a jump"
+		      : "over the end of the addresses, running on");
 }
 
 void suite(void)
