@@ -639,12 +639,8 @@ static u8 *loop_code[4];
 
 static bool flush_hook(struct frame *f)
 {
-	if (f->vector == PF) { /* read-only: until it is not */
-		while (!(*page_entry(SPOT, 1) & PTE_W))
-			pause();
-		invlpg(SPOT);
+	if (f->vector == PF) /* read-only: again until it is not, so that the IPI gets in between */
 		return true;
-	}
 	if (f->vector != 0x60)
 		return false;
 	invlpg(SPOT);
