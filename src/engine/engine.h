@@ -42,6 +42,7 @@ enum engine_reason_code {
 	ENGINE_NO_PERMISSION,
 	ENGINE_HOST_CPU, /* the host CPU lacks something */
 	ENGINE_EMULATED, /* /dev/kvm that only emulates ring 0 */
+	ENGINE_LIMIT,	 /* a limit of this process or machine is in the way */
 	ENGINE_BROKEN,
 };
 
@@ -73,11 +74,20 @@ struct engine_stats {
 	u64 uncompared; /* lockstep: blocks with code of which that cannot be done */
 };
 
+/* How it runs guest code. */
+struct engine_mode {
+	const char *translate; /* "off", "on", "eager", "lockstep" */
+	const char *refusal;   /* the engine_reason's name why it is off by itself; "" */
+};
+
 struct engine_ops {
 	const char *name;
 
 	/* Bounded (under 100 ms), leaves nothing behind. Context: any. */
 	int (*probe)(struct engine_reason *reason);
+
+	/* The same for its translator: how well it runs, not whether. NULL: it has none. */
+	void (*probe_translator)(struct engine_reason *reason);
 
 	/* Are these options (may be NULL) and this many vCPUs what it takes? -EINVAL. Context: any.
 	 */
@@ -106,7 +116,10 @@ struct engine_ops {
 	void (*vcpu_get)(struct vcpu *vcpu, struct cpu_state *state);
 	int (*vcpu_set)(struct vcpu *vcpu, const struct cpu_state *state);
 
+	/* Context: any, while the vCPUs are open. */
 	void (*stats)(struct engine *engine, struct engine_stats *stats);
+	void (*mode)(struct engine *engine,
+		     struct engine_mode *mode); /* NULL: does not translate */
 };
 
 /* engine/registry.c */

@@ -116,6 +116,7 @@ static int vm_start(struct vm *vm)
 
 static void vm_report(struct vm *vm, struct vm_outcome *outcome)
 {
+	struct engine_mode mode = {"off", ""};
 	struct engine_stats stats = {0};
 	u64 now = host_now_ns();
 
@@ -123,6 +124,11 @@ static void vm_report(struct vm *vm, struct vm_outcome *outcome)
 	outcome->guest_code = vm->life.guest_code;
 	snprintf(outcome->error, sizeof(outcome->error), "%s", vm->life.error);
 	snprintf(outcome->engine, sizeof(outcome->engine), "%s", vm->ops->name);
+	if (vm->ops->mode)
+		vm->ops->mode(vm->engine, &mode);
+	snprintf(outcome->translate, sizeof(outcome->translate), "%s", mode.translate);
+	snprintf(outcome->translate_refusal, sizeof(outcome->translate_refusal), "%s",
+		 mode.refusal);
 	if (vm->life.start_ns) {
 		outcome->startup_ns = vm->life.start_ns - vm->open_ns;
 		outcome->run_ns = now - vm->life.start_ns;

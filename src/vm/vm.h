@@ -25,8 +25,10 @@ struct vm_outcome {
 	u32 guest_code;	       /* what the guest wrote: debug exit, pvpanic */
 	char error[FAIL_TEXT]; /* for EXIT_HOST and EXIT_CRASH: the sentence; else "" */
 	char engine[16];
-	u64 startup_ns; /* from vm_open to the first guest instruction */
-	u64 run_ns;	/* from then to the end */
+	char translate[16];	    /* engine_mode's words; "": never started */
+	char translate_refusal[48]; /* "" */
+	u64 startup_ns;		    /* from vm_open to the first guest instruction */
+	u64 run_ns;		    /* from then to the end */
 	u64 resets;
 	u64 console_bytes;
 	u64 instructions, exits_pio, exits_mmio, halts, interrupts, exceptions;

@@ -94,7 +94,8 @@ struct vcpu {
 	u64 exits_pio, exits_mmio, halts, block_lookups, block_decodes, block_drops;
 	unsigned pauses;
 	/* translated code */
-	struct trans *trans; /* NULL: interpreted only */
+	struct trans *trans;   /* NULL: interpreted only; owner writes, atomic */
+	struct trans *resting; /* what trans was, see trans_rest() */
 	struct trans_hot hot;
 	struct lockstep *lockstep; /* NULL: not compared with the interpreter */
 	bool failed;		   /* fail_text() says why */
@@ -119,7 +120,10 @@ struct engine {
 	const struct soft_page *changed[CHANGES];
 	unsigned hot_runs; /* executions before a block is translated; 0: never */
 	bool lockstep;
-	u32 extint; /* level of the PIC's INTR; atomic */
+	const char *translate; /* the word of the option that holds */
+	const char *refusal;   /* why the translator does not run where it should; atomic */
+	bool asked;	       /* it was asked for by name: no vCPU goes without */
+	u32 extint;	       /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;
 	unsigned world_wanted;
@@ -130,6 +134,9 @@ static inline struct vcpu *vcpu_of(struct cpu *c)
 {
 	return (struct vcpu *)(void *)c;
 }
+
+/* soft.c: this vCPU goes without the translator, fail_text() says why. */
+void soft_refused(struct vcpu *v, const char *lack);
 
 /* glue.c */
 extern const struct cpu_ops soft_cpu_ops;

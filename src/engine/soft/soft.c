@@ -18,6 +18,7 @@
 #include "cpu/mem.h"
 #include "engine/soft/impl.h"
 #include "host/fail.h"
+#include "host/log.h"
 
 /* --- faults of the host that are the guest's: native thunks and translated code --- */
 
@@ -115,47 +116,85 @@ static void soft_close(struct engine *e)
 	free(e);
 }
 
-static bool wants_lockstep(const char *options)
-{
-	return options && !strcmp(options, "translate=lockstep");
-}
+/* What comes after "soft,". */
+struct translate {
+	const char *word;
+	unsigned hot_runs; /* executions before a block is translated; 0: never */
+	bool lockstep;
+	bool asked; /* by name: it is that or nothing */
+};
 
-/* Executions before a block is translated; 0: never; -1: the options say something else. */
-static int hot_runs(const char *options)
+static int translate_parse(const char *options, struct translate *out)
 {
-	if (!options || !options[0] || !strcmp(options, "translate=off"))
+	static const struct translate known[] = {{"on", TRANS_HOT_RUNS, false, true},
+						 {"off", 0, false, true},
+						 {"eager", 1, false, true},
+						 {"lockstep", 1, true, true}};
+	*out = (struct translate){"on", TRANS_HOT_RUNS, false, false};
+	if (!options || !options[0])
 		return 0;
-	if (!strcmp(options, "translate=on"))
-		return TRANS_HOT_RUNS;
-	return !strcmp(options, "translate=eager") || wants_lockstep(options) ? 1 : -1;
+	for (unsigned i = 0; i < ARRAY_LEN(known) && !strncmp(options, "translate=", 10); i++) {
+		if (strcmp(options + 10, known[i].word))
+			continue;
+		*out = known[i];
+		return 0;
+	}
+	return FAIL(-EINVAL,
+		    "engine soft: unknown option '%.40s'; it takes translate=off, on, eager or "
+		    "lockstep",
+		    options);
 }
 
 static int soft_check(const char *options, unsigned cpus)
 {
-	int translate = hot_runs(options);
+	struct translate t;
 	if (!cpus || cpus > SOFT_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", cpus,
 			    SOFT_CPUS_MAX);
-	if (translate < 0)
-		return FAIL(
-			-EINVAL,
-			"engine soft: unknown option '%.40s'; it takes translate=off, on, eager or "
-			"lockstep",
-			options);
-	if (wants_lockstep(options) && cpus > 1)
+	if (translate_parse(options, &t))
+		return -EINVAL;
+	if (t.lockstep && cpus > 1)
 		return FAIL(-EINVAL, "engine soft: translate=lockstep takes 1 vCPU, not %u", cpus);
-	if (translate && cpus > TRANS_CPUS_MAX)
+	if (t.asked && t.hot_runs && cpus > TRANS_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: translate takes up to %u vCPUs, not %u",
 			    TRANS_CPUS_MAX, cpus);
 	return 0;
 }
 
+static void soft_probe_translator(struct engine_reason *reason)
+{
+	trans_probe(1, reason);
+}
+
+/* Does the host have what the translator wants? If nobody asked for it by name, off will do. */
+static int translate_settle(struct engine *e, struct translate *t)
+{
+	struct engine_reason reason;
+	int err = t->hot_runs ? trans_probe(e->cpus, &reason) : 0;
+	if (err && t->asked)
+		return FAIL(err, "engine soft: %s%s%s; or use translate=off", reason.sentence,
+			    reason.mend[0] ? "; " : "", reason.mend);
+	if (err) {
+		log_line(LOG_INFO, "translate=off: %s [%s]", reason.sentence, reason.name);
+		e->refusal = reason.name;
+		*t = (struct translate){.word = "off"};
+	}
+	e->translate = t->word;
+	e->hot_runs = t->hot_runs;
+	e->lockstep = t->lockstep;
+	e->asked = t->asked;
+	return 0;
+}
+
 static int soft_open(const struct engine_config *config, struct engine **out)
 {
+	struct translate t;
 	struct engine *e;
 	cpu_set_t set;
 	int err = soft_check(config->options, config->cpus);
 
+	if (!err)
+		err = translate_parse(config->options, &t);
 	if (err)
 		return err;
 	e = calloc(1, sizeof(*e));
@@ -164,13 +203,13 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	e->board = config->board;
 	e->model = config->model;
 	e->cpus = config->cpus;
-	e->hot_runs = (unsigned)hot_runs(config->options);
-	e->lockstep = wants_lockstep(config->options);
 	world_open(e);
 	pthread_mutex_init(&e->code_lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		e->yield = e->cpus > (unsigned)CPU_COUNT(&set);
-	err = soft_ram_changed(e);
+	err = translate_settle(e, &t);
+	if (!err)
+		err = soft_ram_changed(e);
 	if (err) {
 		soft_close(e);
 		return err;
@@ -215,6 +254,23 @@ static void soft_extint(struct engine *e, bool level)
 
 /* --- vCPUs --- */
 
+void soft_refused(struct vcpu *v, const char *lack)
+{
+	log_line(LOG_INFO, "vCPU %u, translate=off: %s [%s]", v->id, fail_text(), lack);
+	__atomic_store_n(&v->engine->refusal, lack, __ATOMIC_RELEASE);
+}
+
+/* The probe found all it wants; memory may be short all the same. */
+static int translator_open(struct vcpu *v)
+{
+	int err = v->engine->hot_runs ? trans_open(v) : 0;
+	if (!err || v->engine->asked)
+		return err;
+	trans_close(v);
+	soft_refused(v, "translator-no-memory");
+	return 0;
+}
+
 static int soft_vcpu_open(struct engine *e, unsigned id, struct vcpu **out)
 {
 	struct vcpu *v;
@@ -230,7 +286,7 @@ static int soft_vcpu_open(struct engine *e, unsigned id, struct vcpu **out)
 	v->epoch_seen = ~0ull;
 	cpu_open(&v->cpu, e->model, &soft_cpu_ops, v);
 	lapic_init(&v->lapic, id, id == 0, e->model->maxphyaddr, &soft_lapic_ops, v);
-	err = e->hot_runs ? trans_open(v) : 0;
+	err = translator_open(v);
 	if (!err)
 		err = block_open(v);
 	if (err) {
@@ -279,6 +335,16 @@ static int soft_vcpu_set(struct vcpu *v, const struct cpu_state *state)
 	return 0;
 }
 
+static void soft_mode(struct engine *e, struct engine_mode *mode)
+{
+	const char *refusal = __atomic_load_n(&e->refusal, __ATOMIC_ACQUIRE);
+	bool any = !refusal;
+	for (unsigned i = 0; i < e->cpus && !any; i++)
+		any = e->vcpu[i] && __atomic_load_n(&e->vcpu[i]->trans, __ATOMIC_ACQUIRE);
+	mode->translate = any ? e->translate : "off";
+	mode->refusal = refusal ? refusal : "";
+}
+
 static void soft_stats(struct engine *e, struct engine_stats *stats)
 {
 	memset(stats, 0, sizeof(*stats));
@@ -304,6 +370,7 @@ static void soft_stats(struct engine *e, struct engine_stats *stats)
 const struct engine_ops engine_soft_ops = {
 	.name = "soft",
 	.probe = soft_probe,
+	.probe_translator = soft_probe_translator,
 	.check = soft_check,
 	.open = soft_open,
 	.close = soft_close,
@@ -319,4 +386,5 @@ const struct engine_ops engine_soft_ops = {
 	.vcpu_get = soft_vcpu_get,
 	.vcpu_set = soft_vcpu_set,
 	.stats = soft_stats,
+	.mode = soft_mode,
 };

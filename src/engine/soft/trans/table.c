@@ -16,7 +16,7 @@
 #include "engine/soft/impl.h"
 #include "host/fail.h"
 
-#define PAGES	    BIT64(36)
+#define PAGES	    TRANS_PAGES
 #define TABLE_PAGES 2048u /* of 4 KiB, that the tables may have beside what is hashed alike */
 #define MANY_PAGES  512u
 

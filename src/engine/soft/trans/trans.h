@@ -10,6 +10,7 @@
  *   run.c        entering and leaving translated code, links between blocks, invalidation
  *   slot.c       operands that remember their page
  *   cross.c      an instruction in two pages
+ *   need.c       what the host must offer
  *   lockstep.c   interpreter and translated code side by side
  *
  * In translated code: guest registers are in the host's of the same name, but RSP is in r9 and
@@ -22,6 +23,9 @@
 #ifndef ENGINE_SOFT_TRANS_TRANS_H
 #define ENGINE_SOFT_TRANS_TRANS_H
 
+#include <signal.h>
+#include <time.h>
+
 #include "cpu/cpu.h"
 
 static inline bool canonical(u64 la)
@@ -30,6 +34,7 @@ static inline bool canonical(u64 la)
 }
 
 struct block;
+struct engine_reason;
 struct engine_stats;
 struct vcpu;
 struct tblock;
@@ -139,11 +144,18 @@ struct trans_hot {
 };
 
 #define TRANS_VIEWS    3u
-#define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.3 TiB of addresses */
+#define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.5 TiB of addresses */
 #define TRANS_HOT_RUNS 3u
+#define TRANS_SIGNAL   (SIGRTMIN + 4) /* of the vCPUs' timers */
+#define TRANS_CODE     (64ull << 20)  /* bytes of the code cache */
+#define TRANS_STORE    (128ull << 20) /* of what is known of it */
+#define TRANS_PAGES    BIT64(36)      /* of a linear address space */
 #define TRANS_HASH     4096u
 #define DESC_BYTES     BIT64(31)
-#define TRANS_LOG      16384u
+/* addresses of one vCPU: for each page of each view two u64, of each mode one u32 */
+#define TRANS_ADDRESSES                                                                            \
+	(TRANS_PAGES * (16 * TRANS_VIEWS + 4 * 2) + DESC_BYTES + 2 * TRANS_CODE + TRANS_STORE)
+#define TRANS_LOG 16384u
 
 /* What was filled, so that it can be emptied again. */
 struct tlog {
@@ -192,9 +204,20 @@ struct trans {
 	bool off, stale; /* the last translation failed as code changed */
 };
 
+/* need.c: does this host have what the translator wants for so many vCPUs? 0, or -errno with the
+ * reason. Under 100 ms, leaves nothing behind. Context: any. */
+int trans_probe(unsigned cpus, struct engine_reason *reason);
+/* The code cache of `bytes`, writable and executable at two addresses. */
+int trans_memory(u64 bytes, u8 **rw, u8 **rx);
+/* A timer that signals this thread; its GS base. 0 or -errno. */
+int trans_timer(timer_t *timer);
+int trans_gs(u64 base);
+
 /* run.c */
 int trans_open(struct vcpu *v);
 void trans_close(struct vcpu *v);
+/* This vCPU goes on without the translator: its thread did not get what the probe did. */
+void trans_rest(struct vcpu *v);
 /* Where b's bytes are. */
 const u8 *block_bytes(struct vcpu *v, const struct block *b);
 /* Translated code for b, or NULL where there is none. */
@@ -216,8 +239,8 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t);
 void trans_reset(struct vcpu *v);
 /* Before any vCPU runs: the signal of their timers. */
 void trans_signal(void);
-/* The vCPU's thread begins. */
-int trans_thread(struct vcpu *v);
+/* The vCPU's thread begins. lack: the name of what it did not get. */
+int trans_thread(struct vcpu *v, const char **lack);
 void trans_stats(const struct vcpu *v, struct engine_stats *stats);
 void trans_changed(struct vcpu *v); /* code pages changed: drop what came from them */
 
