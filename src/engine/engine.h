@@ -14,6 +14,7 @@
 #include "board/device.h"
 #include "cpu/model.h"
 #include "cpu/state.h"
+#include "host/metrics.h"
 #include "lib/types.h"
 
 struct engine;
@@ -51,27 +52,6 @@ struct engine_config {
 	const struct cpu_model *model;
 	const char *options; /* the text after the comma of --engine soft,...; may be NULL */
 	unsigned cpus;
-};
-
-/* Counters any engine can tell; absent ones stay 0. */
-struct engine_stats {
-	u64 instructions; /* guest instructions retired, where the engine counts them: soft those
-			   * interpreted, not those of translated code */
-	u64 exits_pio;
-	u64 exits_mmio;
-	u64 halts;
-	u64 interrupts;
-	u64 exceptions;
-	u64 tlb_misses;
-	u64 block_lookups;
-	u64 block_decodes;
-	u64 block_drops;
-	u64 translations;	/* blocks translated */
-	u64 translated_entries; /* times translated code was entered from C */
-	u64 shadow_misses;
-	u64 code_resets;
-	u64 compared;	/* lockstep: blocks that ran both ways */
-	u64 uncompared; /* lockstep: blocks with code of which that cannot be done */
 };
 
 /* How it runs guest code. */
@@ -116,8 +96,8 @@ struct engine_ops {
 	void (*vcpu_get)(struct vcpu *vcpu, struct cpu_state *state);
 	int (*vcpu_set)(struct vcpu *vcpu, const struct cpu_state *state);
 
-	/* Context: any, while the vCPUs are open. */
-	void (*stats)(struct engine *engine, struct engine_stats *stats);
+	/* Without stopping anybody. Context: any, while the vCPUs are open. */
+	void (*stats)(struct engine *engine, struct metrics *stats);
 	void (*mode)(struct engine *engine,
 		     struct engine_mode *mode); /* NULL: does not translate */
 };

@@ -274,22 +274,10 @@ static json_t *json_outcome(const char *name, const struct vm_outcome *outcome)
 	json_object_set_new(root, "seconds", json_real((double)outcome->run_ns / 1e9));
 	json_object_set_new(root, "resets", json_number(outcome->resets));
 	json_object_set_new(root, "console_bytes", json_number(outcome->console_bytes));
-	json_object_set_new(count, "instructions", json_number(outcome->instructions));
-	json_object_set_new(count, "exits_pio", json_number(outcome->exits_pio));
-	json_object_set_new(count, "exits_mmio", json_number(outcome->exits_mmio));
-	json_object_set_new(count, "halts", json_number(outcome->halts));
-	json_object_set_new(count, "interrupts", json_number(outcome->interrupts));
-	json_object_set_new(count, "exceptions", json_number(outcome->exceptions));
-	json_object_set_new(count, "tlb_misses", json_number(outcome->tlb_misses));
-	json_object_set_new(count, "block_lookups", json_number(outcome->block_lookups));
-	json_object_set_new(count, "block_decodes", json_number(outcome->block_decodes));
-	json_object_set_new(count, "block_drops", json_number(outcome->block_drops));
-	json_object_set_new(count, "translations", json_number(outcome->translations));
-	json_object_set_new(count, "translated_entries", json_number(outcome->translated_entries));
-	json_object_set_new(count, "shadow_misses", json_number(outcome->shadow_misses));
-	json_object_set_new(count, "code_resets", json_number(outcome->code_resets));
-	json_object_set_new(count, "compared", json_number(outcome->compared));
-	json_object_set_new(count, "uncompared", json_number(outcome->uncompared));
+	json_object_set_new(root, "overhead_bytes", json_number(outcome->overhead_bytes));
+	for (unsigned i = 0; i < metric_count; i++)
+		json_object_set_new(count, metric_table[i].name,
+				    json_number(metric_value(&outcome->counters, &metric_table[i])));
 	json_object_set_new(root, "counters", count);
 	return root;
 }

@@ -254,7 +254,7 @@ static void life_button_again(struct loop_timer *timer)
 
 static void life_status(struct vm *vm)
 {
-	struct engine_stats stats = {0};
+	struct metrics stats = {0};
 	u64 ns = host_now_ns() - vm->life.start_ns;
 
 	if (vm->ops->stats)

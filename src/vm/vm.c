@@ -22,6 +22,7 @@
 
 static int jail_drop(struct vm *vm)
 {
+	footprint_open(&vm->footprint);
 	if (vm->config->no_jail) {
 		log_line(LOG_WARN, "--no-jail: a guest that breaks out of its machine has this "
 				   "user's rights");
@@ -60,7 +61,7 @@ int vm_open(const struct vm_config *config, struct vm **out)
 		return FAIL(-ENOMEM, "out of memory");
 	vm->config = config;
 	vm->open_ns = host_now_ns();
-	vm->signal_fd = -1;
+	vm->signal_fd = vm->footprint.status_fd = -1;
 	pthread_mutex_init(&vm->life.error_lock, NULL);
 	/* before the engine opens: it puts its own SIGFPE handler in front */
 	signal_catch_crashes();
@@ -89,6 +90,7 @@ void vm_close(struct vm *vm)
 	vm_close_machine(vm);
 	if (vm->loop)
 		loop_close(vm->loop);
+	footprint_close(&vm->footprint);
 	if (vm->signal_fd >= 0)
 		signal_close(vm->signal_fd);
 	pthread_mutex_destroy(&vm->life.error_lock);
@@ -117,7 +119,6 @@ static int vm_start(struct vm *vm)
 static void vm_report(struct vm *vm, struct vm_outcome *outcome)
 {
 	struct engine_mode mode = {"off", ""};
-	struct engine_stats stats = {0};
 	u64 now = host_now_ns();
 
 	outcome->code = vm->life.code;
@@ -136,23 +137,9 @@ static void vm_report(struct vm *vm, struct vm_outcome *outcome)
 	outcome->resets = vm->life.resets;
 	outcome->console_bytes = console_bytes(vm->console);
 	if (vm->ops->stats)
-		vm->ops->stats(vm->engine, &stats);
-	outcome->instructions = stats.instructions;
-	outcome->exits_pio = stats.exits_pio;
-	outcome->exits_mmio = stats.exits_mmio;
-	outcome->halts = stats.halts;
-	outcome->interrupts = stats.interrupts;
-	outcome->exceptions = stats.exceptions;
-	outcome->tlb_misses = stats.tlb_misses;
-	outcome->block_lookups = stats.block_lookups;
-	outcome->block_decodes = stats.block_decodes;
-	outcome->block_drops = stats.block_drops;
-	outcome->translations = stats.translations;
-	outcome->translated_entries = stats.translated_entries;
-	outcome->shadow_misses = stats.shadow_misses;
-	outcome->code_resets = stats.code_resets;
-	outcome->compared = stats.compared;
-	outcome->uncompared = stats.uncompared;
+		vm->ops->stats(vm->engine, &outcome->counters);
+	outcome->overhead_bytes =
+		footprint_read(&vm->footprint, &vm->board.ram, &outcome->counters).overhead;
 }
 
 void vm_run(struct vm *vm, struct vm_outcome *outcome)

@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "host/sandbox.h"
 #include "vm/console.h"
+#include "vm/footprint.h"
 #include "vm/vcpus.h"
 #include "vm/vm.h"
 
@@ -78,6 +79,7 @@ struct vm {
 	struct console *console;
 	struct vcpus *vcpus;
 	struct sandbox_report jail;
+	struct footprint footprint;
 	struct life life;
 	int signal_fd;
 	u64 open_ns;

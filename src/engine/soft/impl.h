@@ -84,7 +84,7 @@ struct vcpu {
 	struct jump_slot jump[JUMP_CACHE];
 	struct block *hash[BLOCK_HASH];
 	u8 *store;
-	u32 store_used, store_size;
+	u32 store_used, store_size, store_peak; /* peak: before it was emptied */
 	/* others read or write, atomic */
 	u64 epoch_seen; /* write tags are clean of code pages marked up to here; ~0: not running */
 	u32 sleeping;	/* waits on cpu.event in a futex */

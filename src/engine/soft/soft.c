@@ -345,26 +345,56 @@ static void soft_mode(struct engine *e, struct engine_mode *mode)
 	mode->refusal = refusal ? refusal : "";
 }
 
-static void soft_stats(struct engine *e, struct engine_stats *stats)
+/* Counters belong to their vCPU's thread, which only ever adds to them. */
+#define READ(counter) __atomic_load_n(&(counter), __ATOMIC_RELAXED)
+
+static u64 most(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
+static void stats_vcpu(const struct vcpu *v, struct metrics *stats)
+{
+	const struct trans *x = __atomic_load_n(&v->trans, __ATOMIC_ACQUIRE);
+	stats->instructions += READ(v->cpu.insns);
+	stats->exits_pio += READ(v->exits_pio);
+	stats->exits_mmio += READ(v->exits_mmio);
+	stats->halts += READ(v->halts);
+	stats->interrupts += READ(v->cpu.interrupts);
+	stats->exceptions += READ(v->cpu.exceptions);
+	stats->tlb_misses += READ(v->cpu.tlb_misses);
+	stats->block_lookups += READ(v->block_lookups);
+	stats->block_decodes += READ(v->block_decodes);
+	stats->block_drops += READ(v->block_drops);
+	stats->decoded_bytes += READ(v->store_used);
+	stats->decoded_touched_bytes += most(READ(v->store_used), READ(v->store_peak));
+	if (!x)
+		return;
+	stats->translations += READ(x->translated);
+	stats->translated_entries += READ(x->entries);
+	stats->shadow_misses += READ(x->misses);
+	stats->code_resets += READ(x->resets);
+	stats->compared += READ(x->compared);
+	stats->uncompared += READ(x->uncompared);
+	stats->links += READ(x->links);
+	stats->indirect_misses += READ(x->ibl_misses);
+	stats->code_bytes += READ(x->used);
+	stats->code_touched_bytes += most(READ(x->used), READ(x->used_peak));
+	stats->code_size_bytes += x->size;
+	stats->store_bytes += READ(x->store_used);
+	stats->store_touched_bytes += most(READ(x->store_used), READ(x->store_peak));
+	stats->store_size_bytes += x->store_size;
+	stats->table_bytes += RAM_PAGE * (READ(x->data_pages) + READ(x->code_pages) +
+					  READ(x->desc_pages));
+}
+
+static void soft_stats(struct engine *e, struct metrics *stats)
 {
 	memset(stats, 0, sizeof(*stats));
-	for (unsigned i = 0; i < e->cpus; i++) {
-		const struct vcpu *v = e->vcpu[i];
-		if (!v)
-			continue;
-		stats->instructions += v->cpu.insns;
-		stats->exits_pio += v->exits_pio;
-		stats->exits_mmio += v->exits_mmio;
-		stats->halts += v->halts;
-		stats->interrupts += v->cpu.interrupts;
-		stats->exceptions += v->cpu.exceptions;
-		stats->tlb_misses += v->cpu.tlb_misses;
-		stats->block_lookups += v->block_lookups;
-		stats->block_decodes += v->block_decodes;
-		stats->block_drops += v->block_drops;
-		if (v->trans)
-			trans_stats(v, stats);
-	}
+	stats->code_changes = READ(e->changes);
+	for (unsigned i = 0; i < e->cpus; i++)
+		if (e->vcpu[i])
+			stats_vcpu(e->vcpu[i], stats);
 }
 
 const struct engine_ops engine_soft_ops = {

@@ -113,6 +113,11 @@ void trans_reset(struct vcpu *v)
 	memset(x->frame, 0, sizeof(x->frame));
 	madvise(x->desc, DESC_BYTES, MADV_DONTNEED);
 	x->desc_used = 4096;
+	x->desc_pages = 0;
+	if (x->used > x->used_peak)
+		x->used_peak = x->used;
+	if (x->store_used > x->store_peak)
+		x->store_peak = x->store_used;
 	x->used = x->stubs;
 	x->ordered = 0;
 	x->store_used = x->slot_next[0] = x->slot_next[1] = 0;
@@ -185,6 +190,10 @@ static void unlink_out(struct tblock *t)
 static void desc_set(struct trans *x, const struct tblock *t, bool known)
 {
 	u32 *d = x->desc + 2 * (t->page->desc + (t->block_rip & 0xfff));
+	u8 bit = (u8)(1u << (t->block_rip >> 9 & 7)); /* 512 of them are a page */
+	if (!(t->page->described & bit))
+		x->desc_pages++;
+	t->page->described |= bit;
 	d[0] = known ? (u32)(t->code - x->unknown) : 0;
 	d[1] = known ? (u32)(t->code_saved - x->rw) : 0;
 }
@@ -667,16 +676,6 @@ void trans_signal(void)
 	action.sa_handler = on_timer;
 	action.sa_flags = SA_RESTART | SA_ONSTACK;
 	sigaction(TRANS_SIGNAL, &action, NULL);
-}
-
-void trans_stats(const struct vcpu *v, struct engine_stats *stats)
-{
-	stats->translations += v->trans->translated;
-	stats->translated_entries += v->trans->entries;
-	stats->shadow_misses += v->trans->misses;
-	stats->code_resets += v->trans->resets;
-	stats->compared += v->trans->compared;
-	stats->uncompared += v->trans->uncompared;
 }
 
 int trans_thread(struct vcpu *v, const char **lack)

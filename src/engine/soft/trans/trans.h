@@ -35,7 +35,6 @@ static inline bool canonical(u64 la)
 
 struct block;
 struct engine_reason;
-struct engine_stats;
 struct vcpu;
 struct tblock;
 struct lockstep;
@@ -99,7 +98,8 @@ struct tpage {
 	u64 rip; /* of its first byte */
 	gpa_t gpa;
 	u32 mode;
-	u32 desc; /* index of its first code offset */
+	u32 desc;     /* index of its first code offset */
+	u8 described; /* bit n: page n of its code offsets was touched */
 	struct tblock *blocks;
 	struct tblock *cross; /* blocks of the page before that end in this one */
 };
@@ -155,7 +155,8 @@ struct trans_hot {
 /* addresses of one vCPU: for each page of each view two u64, of each mode one u32 */
 #define TRANS_ADDRESSES                                                                            \
 	(TRANS_PAGES * (16 * TRANS_VIEWS + 4 * 2) + DESC_BYTES + 2 * TRANS_CODE + TRANS_STORE)
-#define TRANS_LOG 16384u
+#define TRANS_LOG     16384u
+#define TRANS_TOUCHED 8192u
 
 /* What was filled, so that it can be emptied again. */
 struct tlog {
@@ -178,6 +179,7 @@ struct trans {
 	u32 desc_used;
 	u8 *store; /* tblocks, tpages: bump-allocated */
 	u32 store_used, store_size;
+	u32 used_peak, store_peak; /* of before the resets: memory that was touched stays */
 	struct tpage *hash[TRANS_HASH], *frame[TRANS_HASH];
 	u64 *rt[TRANS_VIEWS], *wt[TRANS_VIEWS];
 	unsigned view; /* the current one; of the others these are the stack windows */
@@ -189,7 +191,8 @@ struct trans {
 	u32 *desc;
 	/* filled entries: view << 36 | page number, and those of xt; [1]: of global pages */
 	struct tlog log[2], xlog[2][2];
-	u64 touched[1024], touches; /* pages of the tables, see table.c */
+	u64 touched[TRANS_TOUCHED], touches; /* pages of the tables, see table.c */
+	u32 data_pages, code_pages, desc_pages;
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
@@ -241,7 +244,6 @@ void trans_reset(struct vcpu *v);
 void trans_signal(void);
 /* The vCPU's thread begins. lack: the name of what it did not get. */
 int trans_thread(struct vcpu *v, const char **lack);
-void trans_stats(const struct vcpu *v, struct engine_stats *stats);
 void trans_changed(struct vcpu *v); /* code pages changed: drop what came from them */
 
 /* helpers that stubs call */
