@@ -276,8 +276,9 @@ static json_t *json_outcome(const char *name, const struct vm_outcome *outcome)
 	json_object_set_new(root, "console_bytes", json_number(outcome->console_bytes));
 	json_object_set_new(root, "overhead_bytes", json_number(outcome->overhead_bytes));
 	for (unsigned i = 0; i < metric_count; i++)
-		json_object_set_new(count, metric_table[i].name,
-				    json_number(metric_value(&outcome->counters, &metric_table[i])));
+		json_object_set_new(
+			count, metric_table[i].name,
+			json_number(metric_value(&outcome->counters, &metric_table[i])));
 	json_object_set_new(root, "counters", count);
 	return root;
 }

@@ -2,9 +2,10 @@
 /*
  * footprint: /proc/self/status through a descriptor from before the jail, less what the guest has.
  *
- * The kernel counts pages by mapping: the translated code, which is mapped twice, would count twice.
- * It is the only shared memory here, so its own figure takes that place. Libraries count as a whole,
- * although other processes share them. Without /proc what the engine knows of itself must do.
+ * The kernel counts pages by mapping: the translated code, which is mapped twice, would count
+ * twice. It is the only shared memory here, so its own figure takes that place. Libraries count as
+ * a whole, although other processes share them. Without /proc what the engine knows of itself must
+ * do.
  *
  * Entered by: vm.c at the end, service.c when it is asked. Owns the descriptor.
  */

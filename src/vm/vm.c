@@ -62,6 +62,7 @@ int vm_open(const struct vm_config *config, struct vm **out)
 	vm->config = config;
 	vm->open_ns = host_now_ns();
 	vm->signal_fd = vm->footprint.status_fd = -1;
+	vm->service.janitor.hold = vm->service.janitor.done = -1;
 	pthread_mutex_init(&vm->life.error_lock, NULL);
 	/* before the engine opens: it puts its own SIGFPE handler in front */
 	signal_catch_crashes();
@@ -70,6 +71,8 @@ int vm_open(const struct vm_config *config, struct vm **out)
 		err = loop_open(&vm->loop);
 	if (!err)
 		err = vm_open_files(vm);
+	if (!err)
+		service_open(&vm->service);
 	if (!err)
 		err = jail_drop(vm);
 	if (!err)
@@ -85,12 +88,14 @@ void vm_close(struct vm *vm)
 {
 	if (!vm)
 		return;
+	service_stop(&vm->service);
 	if (vm->loop)
 		life_close(vm);
 	vm_close_machine(vm);
 	if (vm->loop)
 		loop_close(vm->loop);
 	footprint_close(&vm->footprint);
+	service_close(&vm->service);
 	if (vm->signal_fd >= 0)
 		signal_close(vm->signal_fd);
 	pthread_mutex_destroy(&vm->life.error_lock);
@@ -106,12 +111,14 @@ static int vm_start(struct vm *vm)
 	if (!err)
 		err = life_power_on(vm);
 	if (!err)
+		err = service_start(&vm->service, vm);
+	if (!err)
 		err = jail_seal(vm);
 	if (err)
 		return err;
 	start_tell(vm);
 	port_resize(vm);
-	vm->life.start_ns = host_now_ns();
+	__atomic_store_n(&vm->life.start_ns, host_now_ns(), __ATOMIC_RELAXED);
 	vcpus_go(vm->vcpus);
 	return 0;
 }

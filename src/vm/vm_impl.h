@@ -16,6 +16,7 @@
 #include "host/sandbox.h"
 #include "vm/console.h"
 #include "vm/footprint.h"
+#include "vm/service.h"
 #include "vm/vcpus.h"
 #include "vm/vm.h"
 
@@ -80,6 +81,7 @@ struct vm {
 	struct vcpus *vcpus;
 	struct sandbox_report jail;
 	struct footprint footprint;
+	struct service service;
 	struct life life;
 	int signal_fd;
 	u64 open_ns;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system tests: each a function, registered with its label (core, full) and time limit."""
+import contextlib
 import hashlib
 import json
 import math
@@ -1164,6 +1165,228 @@ def debian_translated():
                         "-c", "2", "--engine", "soft,translate=on")
     for want in ("gcc 7", hashlib.sha256(bytes(3000000)).hexdigest(), "verdict 0"):
         check(want in out, out)
+
+
+# --- holm stats -----------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def rundir():
+    """A runtime folder of the test's own: (its name, an environment that names it)."""
+    with scratch("run") as d:
+        yield d + "/holm", {**os.environ, "XDG_RUNTIME_DIR": d}
+
+
+def stats(env, *words, code=0):
+    out = subprocess.run([HOLM, "stats", *words], env=env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30 * SCALE)
+    check(out.returncode == code, "stats %s: %s" % (words, out))
+    return out.stdout.decode() if not code else out.stderr.decode()
+
+
+def machines(env, *words):
+    said = json.loads(stats(env, "--json", *words))
+    check(said["version"] == 1, said)
+    return said["machines"]
+
+
+def within(seconds, fn, what):
+    end = time.monotonic() + seconds * SCALE
+    while not fn():
+        check(time.monotonic() < end, what)
+        time.sleep(0.05)
+
+
+def children(pid):
+    out = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open("/proc/%s/stat" % name) as f:
+            if f.read().rsplit(")", 1)[1].split()[1] == str(pid):
+                out.append(int(name))
+    return out
+
+
+@case("core", 120)
+def stats_lists():
+    """None, one, two machines; by name and number; those that end or are killed leave nothing."""
+    with rundir() as (folder, env), scratch("kernel") as d:
+        kernel = tiny.write(d + "/k", tiny.say("up\n"), tiny.echo())
+        check(stats(env) == "no machine is running\n" and machines(env) == [], "none runs")
+        check(not os.path.exists(folder), "asking made a folder")
+        with Vm("--kernel", kernel, "-m", "32M", "--name", "one", "--json=" + d + "/j", env=env,
+                tty=False) as one, Vm("--kernel", kernel, "-m", "48M", "-c", "2", "--name", "two",
+                                      *INTERPRETED, env=env, tty=False) as two:
+            one.expect("up", 20)
+            two.expect("up", 20)
+            check(os.stat(folder).st_mode & 0o777 == 0o700, "mode of the folder")
+            check(sorted(os.listdir(folder)) == sorted("%d.sock" % v.proc.pid for v in (one, two)),
+                  os.listdir(folder))
+            for name in os.listdir(folder):
+                check(os.stat(folder + "/" + name).st_mode & 0o777 == 0o600, "mode of " + name)
+            by_name = {m["name"]: m for m in machines(env)}
+            for vm, name, cpus, size, how in ((one, "one", 1, 32, "on"), (two, "two", 2, 48, "off")):
+                m = by_name[name]
+                check((m["pid"], m["vcpus"], m["memory_bytes"], m["engine"], m["translate"]) ==
+                      (vm.proc.pid, cpus, size << 20, "soft", how), m)
+                check(0 < m["memory_resident_bytes"] <= size << 20, m)
+                check(0 < m["overhead_bytes"] < 512 << 20 and m["uptime_seconds"] > 0, m)
+                check(m["counters"]["exits_pio"] > 0 and m["console_bytes"] == 3, m)
+                for operand in (name, str(vm.proc.pid)):
+                    check([x["name"] for x in machines(env, operand)] == [name], operand)
+                    text = stats(env, operand)
+                    check("process %d" % vm.proc.pid in text and "port accesses" in text, text)
+            lines = stats(env).splitlines()
+            check(len(lines) == 3 and "PID" in lines[0] and "one" in lines[1] + lines[2], lines)
+            for bad in ("three", "1", ""):
+                check("no machine '%s' is running" % bad in stats(env, bad, code=2), bad)
+            for bad in ("0", "x", "1e3", "4000", "-1", "nan", ""):
+                check("seconds" in stats(env, "--watch=" + bad, code=2), bad)
+            stats(env, "--json=/tmp/x", code=2)
+            two.signal(signal.SIGKILL)
+            two.wait(10)
+            within(10, lambda: len(os.listdir(folder)) == 1, "the killed one's socket stays")
+            check([m["name"] for m in machines(env)] == ["one"], machines(env))
+            one.signal(signal.SIGTERM)
+            time.sleep(0.3)
+            one.signal(signal.SIGTERM)
+            check(one.wait(10) == 4 and os.listdir(folder) == [], "ended: %s" % os.listdir(folder))
+        with open(d + "/j") as f:
+            check(0 < json.load(f)["overhead_bytes"] < 512 << 20, "overhead")
+
+
+@case("core", 120)
+def stats_leftovers():
+    """A machine that stands still is told, a dead one's socket goes, a crash leaves none."""
+    with rundir() as (folder, env), scratch("kernel") as d:
+        kernel = tiny.write(d + "/k", tiny.say("up\n"), tiny.echo())
+        for signum in (signal.SIGABRT, signal.SIGUSR1, signal.SIGQUIT):
+            with Vm("--kernel", kernel, "-m", "32M", env=env, tty=False) as vm:
+                vm.expect("up", 20)
+                vm.signal(signum)
+                time.sleep(0.2)
+                vm.signal(signum)
+                vm.wait(10)
+                within(10, lambda: os.listdir(folder) == [], "signal %d: it stays" % signum)
+        with Vm("--kernel", kernel, "-m", "32M", env=env, tty=False) as vm:
+            vm.expect("up", 20)
+            vm.signal(signal.SIGSTOP)
+            check("does not answer" in stats(env), "it stands still")
+            check(machines(env) == [{"pid": vm.proc.pid, "error": "does not answer"}], "as JSON")
+            stats(env, str(vm.proc.pid), code=3)
+            for janitor in children(vm.proc.pid):
+                os.kill(janitor, signal.SIGKILL)
+            vm.signal(signal.SIGCONT)
+            check(len(machines(env)) == 1 and "error" not in machines(env)[0], "it goes on")
+            vm.signal(signal.SIGKILL)
+            vm.wait(10)
+            check(len(os.listdir(folder)) == 1, "who removed it?")
+            check(machines(env) == [] and os.listdir(folder) == [], "a dead socket stays")
+
+
+@case("core", 120)
+def stats_without_a_folder():
+    """No place for the socket, or one that others may enter: the machine runs on, and says it at -v."""
+    with scratch("run") as d:
+        kernel = tiny.write(d + "/k", tiny.say("hello"), tiny.poweroff())
+        for name in ("file", "open", "long"):
+            base = "%s/%s" % (d, name * (1 if name != "long" else 20))
+            os.mkdir(base)
+            if name == "file":
+                open(base + "/holm", "w").close()
+            elif name == "open":
+                os.mkdir(base + "/holm")
+                os.chmod(base + "/holm", 0o777)
+            for verbose in ((), ("-v",)):
+                out = subprocess.run([HOLM, "run", "--kernel", kernel, "-m", "32M", *verbose],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, timeout=20 * SCALE,
+                                     env={**os.environ, "XDG_RUNTIME_DIR": base})
+                check((out.returncode, out.stdout) == (0, b"hello"), out)
+                check(out.stderr.count(b"will not see this machine: ") == len(verbose), out)
+                check(verbose or not out.stderr, out)
+            if name != "long":
+                check(base in stats({**os.environ, "XDG_RUNTIME_DIR": base}, code=3), name)
+
+
+@case("core", 120)
+def stats_while_it_works():
+    """Counters rise while a guest boots, many clients ask, and some neither read nor speak."""
+    import socket
+    with rundir() as (folder, env), scratch("j") as d:
+        with mini("-c", "2", *TRANSLATED, "--json=" + d + "/j", append="quiet", env=env,
+                  run="head -c 3000000 /dev/zero | sha256sum", tty=False) as vm:
+            path = "%s/%d.sock" % (folder, vm.proc.pid)
+            within(20, lambda: os.path.exists(path), "no socket")
+            deaf = []
+            for i in range(20):
+                s = socket.socket(socket.AF_UNIX)
+                s.connect(path)
+                if i % 2:
+                    s.setblocking(False)
+                    try:
+                        while True:
+                            s.send(b'{"method":"stats"}\n' * 50)
+                    except OSError:
+                        pass
+                deaf.append(s)
+            last = {}
+            watch = subprocess.Popen([HOLM, "stats", "--json", "-w", "0.1", str(vm.proc.pid)],
+                                     env=env, stdout=subprocess.PIPE)
+            samples, rates = 0, 0
+            for line in watch.stdout:
+                m = json.loads(line)["machines"][0]
+                if "error" in m:
+                    continue
+                samples += 1
+                check(all(v >= last.get(k, 0) for k, v in m["counters"].items()
+                          if not k.endswith("_bytes")), "%s\n%s" % (m, last))
+                last = m["counters"]
+                rates = max(rates, (m["rates"] or {}).get("translations", 0))
+            check(watch.wait(20) == 0 and samples > 10 and rates > 100, (samples, rates))
+            match = vm.expect(rb"([0-9a-f]{64})", BOOT)
+            check(match.group(1).decode() == hashlib.sha256(bytes(3000000)).hexdigest(), "it broke")
+            check(vm.wait(60) == 0, "exit code %s" % vm.code)
+        with open(d + "/j") as f:
+            count = json.load(f)["counters"]
+        check(all(count[k] >= v for k, v in last.items() if not k.endswith("_bytes")), count)
+
+
+@case("core", 120)
+def stats_sizes():
+    """What the translator says of its memory is what the kernel sees."""
+    if os.environ.get("HOLM_MODE", "plain") != "plain":
+        raise Skipped("sanitizers have memory of their own")
+    with rundir() as (_, env), mini_shell(*TRANSLATED, append="quiet", env=env) as vm:
+        time.sleep(1)
+        said = machines(env)[0]
+        count = said["counters"]
+        seen, size = {"code": 0, "store": 0, "decoded": 0, "tables": 0, "ram": 0}, 0
+        with open("/proc/%d/smaps" % vm.proc.pid) as f:
+            for line in f:
+                word = line.split()
+                if re.match("[0-9a-f]+-[0-9a-f]+ ", line):
+                    kind = "code" if "holm-code" in line else None
+                elif word[0] == "Size:":
+                    size = int(word[1]) << 10
+                    kind = kind or ("store" if size == 128 << 20 else "decoded" if size == 40 << 20
+                                    else "tables" if size > 1 << 40 else
+                                    "ram" if size > 500 << 20 else None)
+                elif word[0] == "Pss:" and kind:
+                    seen[kind] += int(word[1]) << 10
+        with open("/proc/%d/smaps_rollup" % vm.proc.pid) as f:
+            pss = int(re.search(r"^Pss: *(\d+)", f.read(), re.M).group(1)) << 10
+        said["overhead"] = pss - seen["ram"]
+        print(seen, said)
+        for kind, name in (("code", "code_touched_bytes"), ("store", "store_touched_bytes"),
+                           ("decoded", "decoded_touched_bytes"), ("tables", "table_bytes")):
+            check(abs(seen[kind] - count[name]) < 256 << 10 or
+                  abs(seen[kind] / count[name] - 1) < 0.05, "%s: %d, says %d" %
+                  (kind, seen[kind], count[name]))
+        # the part below 640 KiB is a mapping of its own
+        check(0 <= said["memory_resident_bytes"] - seen["ram"] <= 640 << 10, "ram")
+        # shared libraries count as a whole here
+        check(-1 << 20 < said["overhead_bytes"] - said["overhead"] < 16 << 20, said)
+        vm.send("poweroff\n")
+        check(vm.wait(60) == 0, "exit code %s" % vm.code)
 
 
 # --- memory ---------------------------------------------------------------------------------------
