@@ -47,11 +47,18 @@ enum engine_reason_code {
 	ENGINE_BROKEN,
 };
 
+/* Translations of guest code at these linear addresses are written to fd. */
+struct engine_trace {
+	u64 first, last;
+	int fd;
+};
+
 struct engine_config {
 	struct board *board;
 	const struct cpu_model *model;
 	const char *options; /* the text after the comma of --engine soft,...; may be NULL */
 	unsigned cpus;
+	const struct engine_trace *trace; /* NULL: none */
 };
 
 /* How it runs guest code. */
@@ -69,9 +76,9 @@ struct engine_ops {
 	/* The same for its translator: how well it runs, not whether. NULL: it has none. */
 	void (*probe_translator)(struct engine_reason *reason);
 
-	/* Are these options (may be NULL) and this many vCPUs what it takes? -EINVAL. Context: any.
-	 */
-	int (*check)(const char *options, unsigned cpus);
+	/* Are these options, this many vCPUs and this trace what it takes? -EINVAL. board and model
+	 * are not looked at. Context: any. */
+	int (*check)(const struct engine_config *config);
 
 	int (*open)(const struct engine_config *config, struct engine **out);
 	void (*close)(struct engine *engine);

@@ -77,6 +77,8 @@ int vm_open(const struct vm_config *config, struct vm **out)
 		err = jail_drop(vm);
 	if (!err)
 		err = vm_open_machine(vm);
+	if (!err)
+		err = vm_log_empty(vm);
 	if (err)
 		vm_close(vm);
 	else

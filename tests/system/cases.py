@@ -502,6 +502,20 @@ def bad_input():
                 (["run", "--kernel", kernel, "--console", new, "--engine", "soft,x"], "soft"),
                 (["run", "--kernel", kernel, "--json=" + new, "--disk", d + "/none"], "none"),
                 (["run", "-f", yaml3, "--console", yaml3], "vm3"),
+                (["run", "--kernel", kernel, "--log", "everything"], "translate=ADDR"),
+                (["run", "--kernel", kernel, "--log", "translate"], "translate=ADDR"),
+                (["run", "--kernel", kernel, "--log", "translate="], "hexadecimal"),
+                (["run", "--kernel", kernel, "--log", "translate=main"], "hexadecimal"),
+                (["run", "--kernel", kernel, "--log", "translate=1-"], "hexadecimal"),
+                (["run", "--kernel", kernel, "--log", "translate=12345678901234567"], "hexadec"),
+                (["run", "--kernel", kernel, "--log", "translate=2-1"], "below"),
+                (["run", "--kernel", kernel, "--log", "translate=1,"], "empty"),
+                (["run", "--kernel", kernel, "--log=translate=1", "--log=translate=2"], "twice"),
+                (["run", "--kernel", kernel, "--log", "translate=1," + new, *INTERPRETED],
+                 "translate=off"),
+                (["run", "--kernel", kernel, "--log", "translate=1,%s/none/f" % d], "none/f"),
+                (["run", "--kernel", kernel, "--disk", disk, "--log", "translate=1," + disk], "log"),
+                (["run", "-f", yaml3, "--log", "translate=1," + yaml3], "vm3"),
                 (["run", "-f", yaml3, "--json=" + yaml3], "vm3"),
                 (["walk"], "walk")):
             refused(args, 2, words, files=[disk, yaml3])
@@ -1155,6 +1169,64 @@ def translator_falls_back():
     check(engines["kvm"]["translator"] is None, engines)
     check(engines["soft"]["translator"] == {"usable": True, "reason": "", "sentence": "", "mend": ""},
           engines)
+
+
+def objdump(folder, code, at):
+    """(offset, bytes, mnemonic) of each instruction, as binutils read it."""
+    with open(folder + "/code", "wb") as f:
+        f.write(code)
+    out = subprocess.run([tool("objdump"), "-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel",
+                          "-w", "--adjust-vma=%#x" % at, folder + "/code"], check=True,
+                         stdout=subprocess.PIPE).stdout.decode()
+    rows = re.findall(r"^ *([0-9a-f]+):\t((?:[0-9a-f]{2} )+) *\t?(.*)$", out, re.M)
+    return [(int(a, 16), bytes.fromhex(b), text) for a, b, text in rows]
+
+
+@case("core", 120)
+def log_translate():
+    """Each block that covers the addresses is shown: its guest code is the file's, its host code
+    is whole and reads the same elsewhere."""
+    elf = os.path.join(holmvm.BUILD, "tests/guest/exceptions64.elf")
+    symbols = subprocess.run([tool("nm"), "-S", elf], stdout=subprocess.PIPE).stdout.decode()
+    at, size = re.search(r"^(\w+) (\w+) T cpu_main$", symbols, re.M).groups()
+    first, last = int(at, 16), int(at, 16) + int(size, 16) - 1
+    with scratch("log") as d:
+        open(d + "/log", "w").write("old\n" * 100000)
+        run = ["--kernel", elf, "-m", "128M", "--no-reboot", "--engine", "soft,translate=eager"]
+        with Vm(*run, "--log", "translate=%x-0x%X,%s" % (first, last, d + "/log"), tty=False) as vm:
+            vm.expect(rb"holm-test: \d+ passed, 0 failed", 100)
+            vm.wait(30)
+            check(vm.stderr() == "", "on stderr: " + vm.stderr()[:300])
+        with open(d + "/log") as f:
+            text = f.read()
+        check("?" not in text and "old" not in text, "a line that says nothing")
+        blocks = re.findall(r"(?ms)^(block 0x\w+(?: without windows)?: vCPU 0, CPL .*?)^block 0x\w+ ends$", text)
+        check(len(blocks) > 5 and "goes to block" in text, "%d blocks:\n%s" % (len(blocks), text[:2000]))
+        for block in blocks:
+            size = int(re.search(r"host code: (\d+) bytes", block).group(1))
+            host = [(int(a, 16), bytes.fromhex(b), t) for a, b, t in
+                    re.findall(r"^    \+0x(\w+) ((?:\w\w )+) *(\S.*)$", block, re.M)]
+            guest_code = [(int(a, 16), bytes.fromhex(b), t) for a, b, t in
+                          re.findall(r"^  0x(\w+) ((?:\w\w )+) *(\S.*)$", block, re.M)]
+            check(b"".join(b for _, b, _ in host) and sum(len(b) for _, b, _ in host) == size, block)
+            place = 0
+            for offset, code, _ in host:
+                check(offset == place, "a hole at +%#x:\n%s" % (place, block))
+                place += len(code)
+            check(any(first <= a <= last for a, _, _ in guest_code), block)
+            other = objdump(d, b"".join(b for _, b, _ in host), 0)
+            check([b for _, b, _ in other] == [b for _, b, _ in host], "host code differs:\n" + block)
+            for (_, _, ours), (_, _, theirs) in zip(host, other):
+                check(ours.split()[0][:3] == theirs.split()[0][:3] or
+                      {ours.split()[0], theirs.split()[0]} in ({"mov", "movabs"}, {"jmp", "jmpq"}),
+                      "%s | %s" % (ours, theirs))
+            for address, code, ours in guest_code:
+                theirs = objdump(d, code, address)
+                check(len(theirs) == 1 and theirs[0][1] == code, "%s | %s" % (ours, theirs))
+        # and on stderr, each line one of Holm's
+        out = quiet_run(HOLM, "run", *run, "--log", "translate=%x" % first)
+        lines = out.stderr.decode().splitlines()
+        check(lines and all(line.startswith("holm: translate: ") for line in lines), lines[:5])
 
 
 @case("full", 1800)

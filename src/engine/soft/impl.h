@@ -123,7 +123,9 @@ struct engine {
 	const char *translate; /* the word of the option that holds */
 	const char *refusal;   /* why the translator does not run where it should; atomic */
 	bool asked;	       /* it was asked for by name: no vCPU goes without */
-	u32 extint;	       /* level of the PIC's INTR; atomic */
+	bool traced;	       /* see trans/trace.c */
+	struct engine_trace trace;
+	u32 extint; /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;
 	unsigned world_wanted;

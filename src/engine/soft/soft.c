@@ -145,19 +145,23 @@ static int translate_parse(const char *options, struct translate *out)
 		    options);
 }
 
-static int soft_check(const char *options, unsigned cpus)
+static int soft_check(const struct engine_config *config)
 {
+	unsigned cpus = config->cpus;
 	struct translate t;
 	if (!cpus || cpus > SOFT_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", cpus,
 			    SOFT_CPUS_MAX);
-	if (translate_parse(options, &t))
+	if (translate_parse(config->options, &t))
 		return -EINVAL;
 	if (t.lockstep && cpus > 1)
 		return FAIL(-EINVAL, "engine soft: translate=lockstep takes 1 vCPU, not %u", cpus);
 	if (t.asked && t.hot_runs && cpus > TRANS_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: translate takes up to %u vCPUs, not %u",
 			    TRANS_CPUS_MAX, cpus);
+	if (config->trace && !t.hot_runs)
+		return FAIL(-EINVAL,
+			    "engine soft: translate=off leaves nothing for --log translate");
 	return 0;
 }
 
@@ -175,7 +179,8 @@ static int translate_settle(struct engine *e, struct translate *t)
 		return FAIL(err, "engine soft: %s%s%s; or use translate=off", reason.sentence,
 			    reason.mend[0] ? "; " : "", reason.mend);
 	if (err) {
-		log_line(LOG_INFO, "translate=off: %s [%s]", reason.sentence, reason.name);
+		log_line(e->traced ? LOG_WARN : LOG_INFO, "translate=off: %s [%s]", reason.sentence,
+			 reason.name);
 		e->refusal = reason.name;
 		*t = (struct translate){.word = "off"};
 	}
@@ -191,7 +196,7 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	struct translate t;
 	struct engine *e;
 	cpu_set_t set;
-	int err = soft_check(config->options, config->cpus);
+	int err = soft_check(config);
 
 	if (!err)
 		err = translate_parse(config->options, &t);
@@ -203,6 +208,9 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	e->board = config->board;
 	e->model = config->model;
 	e->cpus = config->cpus;
+	if (config->trace)
+		e->trace = *config->trace;
+	e->traced = config->trace != NULL;
 	world_open(e);
 	pthread_mutex_init(&e->code_lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))
@@ -384,8 +392,8 @@ static void stats_vcpu(const struct vcpu *v, struct metrics *stats)
 	stats->store_bytes += READ(x->store_used);
 	stats->store_touched_bytes += most(READ(x->store_used), READ(x->store_peak));
 	stats->store_size_bytes += x->store_size;
-	stats->table_bytes += RAM_PAGE * (READ(x->data_pages) + READ(x->code_pages) +
-					  READ(x->desc_pages));
+	stats->table_bytes +=
+		RAM_PAGE * (READ(x->data_pages) + READ(x->code_pages) + READ(x->desc_pages));
 }
 
 static void soft_stats(struct engine *e, struct metrics *stats)

@@ -198,9 +198,11 @@ static void desc_set(struct trans *x, const struct tblock *t, bool known)
 	d[1] = known ? (u32)(t->code_saved - x->rw) : 0;
 }
 
-static void block_drop(struct trans *x, struct tblock *t)
+static void block_drop(struct vcpu *v, struct tblock *t)
 {
-	desc_set(x, t, false);
+	if (unlikely(v->engine->traced))
+		trace_drop(v, t);
+	desc_set(v->trans, t, false);
 	unlink_in(t);
 	unlink_out(t);
 	t->dropped = true;
@@ -209,9 +211,9 @@ static void block_drop(struct trans *x, struct tblock *t)
 static void page_drop(struct vcpu *v, struct tpage *p)
 {
 	for (struct tblock *t = p->blocks; t; t = t->sibling)
-		block_drop(v->trans, t);
+		block_drop(v, t);
 	for (struct tblock *t = p->cross; t; t = t->cross_next)
-		block_drop(v->trans, t);
+		block_drop(v, t);
 	p->blocks = p->cross = NULL;
 }
 
@@ -369,6 +371,8 @@ static void link_to(struct vcpu *v, struct tlink *l, struct tblock *t)
 	else
 		e_rel32(l->rel, l->saved ? t->code_saved : t->code);
 	v->trans->links++;
+	if (unlikely(v->engine->traced))
+		trace_link(v, l, t);
 }
 
 static void timer_arm(struct vcpu *v)
@@ -575,7 +579,7 @@ static void table_from_now_on(struct vcpu *v, const struct tinsn *ti)
 		return;
 	t->source->tabled |= BIT64((u64)(ti - t->ti) % (t->count / t->rounds));
 	t->source->native = NULL;
-	block_drop(x, t);
+	block_drop(v, t);
 }
 
 /* The page of a family, from va on, if it may be accessed as all of them will. 0: no window for it:

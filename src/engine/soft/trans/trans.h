@@ -11,6 +11,7 @@
  *   slot.c       operands that remember their page
  *   cross.c      an instruction in two pages
  *   need.c       what the host must offer
+ *   trace.c      what a block became, for people
  *   lockstep.c   interpreter and translated code side by side
  *
  * In translated code: guest registers are in the host's of the same name, but RSP is in r9 and
@@ -273,6 +274,10 @@ bool lockstep_tags(const struct vcpu *v);
 void lockstep_fill(struct vcpu *v, bool on);
 /* Before `size` bytes at host, guest memory, are written. */
 void lockstep_store(struct vcpu *v, u8 *host, unsigned size);
+
+/* trace.c: links and dropped blocks that --log translate shows. */
+void trace_link(const struct vcpu *v, const struct tlink *l, const struct tblock *t);
+void trace_drop(const struct vcpu *v, const struct tblock *t);
 
 /* translate.c */
 /* plain: without stack windows; second: NULL, or the page in which its only instruction ends */

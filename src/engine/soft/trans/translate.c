@@ -60,6 +60,7 @@ static void emit_sides(struct tr *t)
 	for (unsigned i = 0; i < t->sides && !e->full; i++) {
 		struct side *s = &t->side[i];
 		e_here(e, s->from);
+		s->start = e->p;
 		switch (s->kind) {
 		case SIDE_CROSS:
 			emit_cross(t, s); /* falls into the miss, which is next */
@@ -436,6 +437,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	}
 	if (more)
 		emit_jump(&t, b->rip + b->bytes);
+	t.body_end = t.e.p;
 	emit_sides(&t);
 	x->stale = stale(&t);
 	if (t.e.full || t.failed || x->stale)
@@ -443,5 +445,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
 	x->store_used += need;
 	x->translated++;
+	if (unlikely(v->engine->traced))
+		trace_block(v, &t);
 	return t.t;
 }
