@@ -125,6 +125,7 @@ struct engine {
 	bool asked;	       /* it was asked for by name: no vCPU goes without */
 	bool traced;	       /* see trans/trace.c */
 	struct engine_trace trace;
+	bool check; /* each translated block is proven, see trans/check.c */
 	u32 extint; /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;

@@ -187,6 +187,7 @@ static int translate_settle(struct engine *e, struct translate *t)
 	e->translate = t->word;
 	e->hot_runs = t->hot_runs;
 	e->lockstep = t->lockstep;
+	e->check = t->hot_runs == 1;
 	e->asked = t->asked;
 	return 0;
 }

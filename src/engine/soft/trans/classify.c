@@ -97,7 +97,7 @@ static enum tkind kind_0f(const struct insn *in)
 	case 0xa3:
 	case 0xab:
 	case 0xb3:
-	case 0xbb: return mem ? T_INTERP : T_COPY;
+	case 0xbb: return !mem ? T_COPY : in->asz == 8 ? T_BT : T_INTERP;
 	case 0xae:
 		return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY
 										       : T_INTERP;
@@ -110,11 +110,25 @@ static enum tkind kind_system(const struct insn *in, u32 mode)
 {
 	const struct insn_form *f = &insn_forms[in->form];
 	bool cpl0 = !(mode & MODE_CPL);
-	if (f->map == 1)
-		return cpl0 && in->opcode == 0x01 && in->modrm == 0xf8 ? T_SWAPGS : T_INTERP;
+	if (f->map == 1) {
+		switch (in->opcode) {
+		case 0x01:
+			if (in->modrm == 0xf9)
+				return T_RDTSC;
+			return cpl0 && in->modrm == 0xf8 ? T_SWAPGS : T_INTERP;
+		case 0x05: return T_SYSCALL;
+		case 0x07: return cpl0 && in->osz == 8 ? T_SYSRET : T_INTERP;
+		case 0x31: return T_RDTSC;
+		default: return T_INTERP;
+		}
+	}
 	if (f->map)
 		return T_INTERP;
 	switch (in->opcode) {
+	case 0x8c: /* the others are #UD */
+		if (in->reg > S_GS)
+			return T_INTERP;
+		return in->pfx & PFX_MEM && in->asz != 8 ? T_INTERP : T_MOV_SEG;
 	case 0x9c: return in->osz == 8 ? T_PUSHF : T_INTERP;
 	case 0x9d: return in->osz == 8 && cpl0 ? T_POPF : T_INTERP;
 	case 0xfa: return cpl0 ? T_CLI : T_INTERP;
@@ -180,7 +194,7 @@ bool classify_x87_notes(const struct insn *in)
 	return !(op == 0xdf && reg == 4); /* FNSTSW AX */
 }
 
-static unsigned width(const struct insn *in, unsigned w)
+unsigned classify_width(const struct insn *in, unsigned w)
 {
 	switch (w) {
 	case OPW_X: return in->vl;
@@ -226,11 +240,16 @@ struct tclass classify(const struct insn *in, u32 mode)
 	if (t.kind != T_INTERP) {
 		t.fl_read = f->fl_read;
 		t.fl_kill = f->fl_write;
+		if (t.kind == T_SYSCALL || t.kind == T_SYSRET)
+			t.fl_read = FL_ALL; /* R11, and the image of a fault */
 		t.fl_touch = t.fl_read || t.fl_kill;
+		if (t.kind == T_MOV_SEG && in->pfx & PFX_MEM)
+			t.size = 2;
 		return t;
 	}
 	t.kind = (u8)(t.vec ? T_COPY : kind(in));
-	if (t.kind == T_INTERP || (t.kind == T_COPY && !recode_able(in)) || (f->attr & IA_PRIV)) {
+	if (t.kind == T_INTERP || ((t.kind == T_COPY || t.kind == T_BT) && !recode_able(in)) ||
+	    (f->attr & IA_PRIV)) {
 		t.kind = end ? T_END : T_INTERP;
 		t.vec = t.x87 = false;
 		return t;
@@ -244,11 +263,15 @@ struct tclass classify(const struct insn *in, u32 mode)
 		t.fl_kill = 0;
 	}
 	t.fl_touch = t.fl_read || t.fl_kill;
+	if (t.kind == T_BT) {
+		t.size = in->osz;
+		t.write = in->opcode != 0xa3;
+	}
 	if (t.kind != T_COPY || !(in->pfx & PFX_MEM))
 		return t;
 	for (unsigned i = 0; i < f->operands; i++)
 		if (f->op[i].kind == OP_E || f->op[i].kind == OP_M || f->op[i].kind == OP_W) {
-			t.size = (u8)width(in, f->op[i].width);
+			t.size = (u8)classify_width(in, f->op[i].width);
 			t.read = f->op[i].access & OPA_R;
 			t.write = f->op[i].access & OPA_W;
 		}

@@ -122,6 +122,7 @@ void window_load(struct tr *t, unsigned to, unsigned base, s32 disp);
 /* slot.c: operands that remember their page */
 struct place {
 	u8 base, index, scale;
+	bool addend; /* r10 is the slot's addend and nothing else */
 	s32 disp;
 };
 /* Bit n: an instruction of kind T_COPY may write general register n. */
@@ -132,12 +133,15 @@ void slot_guard(struct tr *t, struct tinsn *ti, bool live);
 struct place slot_operand(struct tr *t, const struct insn *in);
 
 /* kinds.c: one instruction */
+/* Is there an encoding? If not its body runs. */
+bool can_emit(const struct insn *in, const struct tclass *c, const u8 *raw);
 void emit_interp(struct tr *t, struct tinsn *ti);
 void emit_end(struct tr *t, struct tinsn *ti);
 void body_if(struct tr *t, struct tinsn *ti, unsigned cc);
 void reg_to(struct emit *e, unsigned host, unsigned guest);
 void store_r11(struct emit *e);
 void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
+void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
 void emit_lea(struct tr *t, struct tinsn *ti);
 void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live);
 void emit_pop(struct tr *t, struct tinsn *ti, bool live);
@@ -152,6 +156,10 @@ void emit_sti(struct tr *t, struct tinsn *ti, bool live);
 void emit_swapgs(struct tr *t);
 void emit_pushf(struct tr *t, struct tinsn *ti);
 bool emit_popf(struct tr *t, struct tinsn *ti);
+
+void emit_rdtsc(struct tr *t, struct tinsn *ti);
+void emit_mov_seg(struct tr *t, struct tinsn *ti, bool live);
+void emit_far(struct tr *t, struct tinsn *ti, const u8 *stub);
 
 /* leave.c: out of the block */
 void emit_jump(struct tr *t, u64 target);

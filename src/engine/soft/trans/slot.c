@@ -35,25 +35,29 @@ struct walk {
 	unsigned families;
 };
 
+/* AH..BH have the numbers of RSP..RDI. */
+static u32 bit_of(const struct insn *in, unsigned reg, unsigned width)
+{
+	bool high = width == 1 && reg >= 4 && reg < 8 && !(in->pfx & (PFX_REX | PFX_VEX));
+	return 1u << (high ? reg & 3 : reg);
+}
+
 u32 writes_gprs(const struct insn *in)
 {
 	const struct insn_form *f = &insn_forms[in->form];
 	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
 	u32 m = 0;
 	for (unsigned i = 0; i < f->operands; i++) {
-		bool byte = f->op[i].width == 1; /* AH has RSP's number */
+		unsigned width = f->op[i].width;
 		if (!(f->op[i].access & OPA_W))
 			continue;
 		switch ((enum insn_opk)f->op[i].kind) {
-		case OP_G: m |= (1u << in->reg) | (byte ? (1u << (in->reg & 3)) : 0); break;
+		case OP_G: m |= bit_of(in, in->reg, width); break;
 		case OP_E:
 		case OP_R:
-		case OP_Z:
-			if (!(in->pfx & PFX_MEM))
-				m |= (1u << in->rm) | (byte ? (1u << (in->rm & 3)) : 0);
-			break;
-		case OP_VREG: m |= (1u << in->vvvv); break;
-		case OP_FIXED: m |= (1u << R_RAX) | (1u << R_RDX); break;
+		case OP_Z: m |= in->pfx & PFX_MEM ? 0 : bit_of(in, in->rm, width); break;
+		case OP_VREG: m |= 1u << in->vvvv; break;
+		case OP_FIXED: m |= 1u << R_RAX; break; /* no other is written so */
 		default: break;
 		}
 	}
@@ -125,7 +129,12 @@ static void step(struct walk *w, const struct insn *in, const struct tclass *c)
 	case T_PUSH_M:
 	case T_PUSHF: changed(w, (1u << R_RSP)); break;
 	case T_POP_R: changed(w, (1u << R_RSP) | (1u << in->rm)); break;
+	case T_RDTSC:
+		changed(w, 1u << R_RAX | 1u << R_RDX | (in->opcode == 0x01 ? 1u << R_RCX : 0));
+		break;
+	case T_MOV_SEG: changed(w, in->pfx & PFX_MEM ? 0 : 1u << in->rm); break;
 	case T_NOP:
+	case T_BT:
 	case T_JMP:
 	case T_JCC: break; /* not the last one: followed, or inside an unrolled loop */
 	default:	   /* anything may have changed, tables too */
@@ -319,6 +328,6 @@ struct place slot_operand(struct tr *t, const struct insn *in)
 	}
 	p.base = (u8)r;
 	p.index = H_R10;
-	t->r10_holds = slot;
+	p.addend = x == 16 && in->seg != S_FS && in->seg != S_GS; /* nothing was added to it */
 	return p;
 }

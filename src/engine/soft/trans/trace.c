@@ -74,8 +74,8 @@ static const struct name fields[] = {
 	FIELD(hot.xt),	       FIELD(hot.desc),	     FIELD(hot.code),	    FIELD(hot.code_saved),
 	FIELD(hot.stack_page), FIELD(hot.stack_add), FIELD(hot.other_page), FIELD(hot.other_add),
 	FIELD(hot.host_rsp),   FIELD(hot.self),	     FIELD(hot.link),	    FIELD(hot.ea),
-	FIELD(hot.rax),	       FIELD(hot.rcx),	     FIELD(hot.x87_dp),	    FIELD(hot.x87),
-	FIELD(hot.simd),       FIELD(hot.status),
+	FIELD(hot.bits),       FIELD(hot.tsc_add),   FIELD(hot.rax),	    FIELD(hot.rcx),
+	FIELD(hot.x87_dp),     FIELD(hot.x87),	     FIELD(hot.simd),	    FIELD(hot.status),
 };
 #undef FIELD
 
@@ -105,6 +105,8 @@ static const struct name stubs[] = {
 	STUB(fault_saved),
 	STUB(unknown),
 	STUB(unknown_saved),
+	STUB(syscall),
+	STUB(sysret),
 };
 #undef STUB
 

@@ -9,6 +9,8 @@
  *   table.c      guest page -> host addend, by view; guest page -> translated code
  *   run.c        entering and leaving translated code, links between blocks, invalidation
  *   slot.c       operands that remember their page
+ *   fast.c       SYSCALL and SYSRET
+ *   check.c      the proof of a block, for tests
  *   cross.c      an instruction in two pages
  *   need.c       what the host must offer
  *   trace.c      what a block became, for people
@@ -39,6 +41,7 @@ struct engine_reason;
 struct vcpu;
 struct tblock;
 struct lockstep;
+struct check;
 
 /* A guest instruction as helpers see it. */
 struct tinsn {
@@ -132,11 +135,13 @@ struct trans_hot {
 	u64 host_rsp;
 	u64 self;
 	u64 link;
-	u64 ea, rax, rcx;
+	u64 ea, bits, rax, rcx;
 	u64 x87_dp; /* for the instruction that x87 names, if it has a memory operand */
-	u32 x87;    /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are
-		       right */
-	u32 simd;   /* the guest's vector registers are in the host's */
+	/* what RDTSC adds to the host's; points to anything where CPL 0, another one may read it */
+	u64 tsc_add, tsc_gate[2];
+	u32 x87;  /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are
+		     right */
+	u32 simd; /* the guest's vector registers are in the host's */
 	/* see slot.c; those that are filled, by their offsets */
 	u32 slots_filled;
 	struct page_slot slot[TRANS_SLOTS];
@@ -173,7 +178,18 @@ struct cross {
 	struct tblock *t;
 };
 
+/* What SYSCALL or SYSRET led to, and what that depends on; see fast.c. */
+struct fast_way {
+	u64 star, efer, cr0, cr4, xcr0;
+	struct cpu_segment cs, ss;
+	u32 mode;
+	u8 cpl, view;
+	bool known;
+};
+
 struct trans {
+	struct fast_way in, out;
+	struct check *check; /* check.c's own, or NULL */
 	struct cross cross[TRANS_CROSS];
 	u8 *rw, *rx; /* the code cache, twice */
 	u32 used, size, stubs, slot_next[2];
@@ -187,6 +203,7 @@ struct trans {
 	struct {
 		u64 page, add, other_page, other_add;
 	} window[TRANS_VIEWS];
+	const struct clock *host_tsc; /* it follows the host's TSC; or NULL */
 	u32 *xt[2];
 	u32 xt_mode[2];
 	u32 *desc;
@@ -197,7 +214,7 @@ struct trans {
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
-	u8 *stack, *stack_leave, *slot_read, *slot_write;
+	u8 *stack, *stack_leave, *slot_read, *slot_write, *syscall, *sysret;
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
@@ -258,6 +275,12 @@ void trans_fpu(struct vcpu *v);
 /* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
 bool trans_fixup(u64 *rip, u64 *r10);
 
+/* fast.c: 0: its body */
+u64 trans_syscall(struct vcpu *v, struct tinsn *ti);
+u64 trans_sysret(struct vcpu *v, struct tinsn *ti);
+/* The body ran. */
+void fast_learn(struct vcpu *v, const struct insn *in);
+
 /* lockstep.c */
 int lockstep_open(struct vcpu *v);
 void lockstep_close(struct vcpu *v);
@@ -283,6 +306,9 @@ void trace_drop(const struct vcpu *v, const struct tblock *t);
 /* plain: without stack windows; second: NULL, or the page in which its only instruction ends */
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
 			 bool plain, struct tpage *second);
+/* check.c: code [t->start, end), what is seldom needed from main_end on. False: fail_text() says
+ * why. */
+bool check_block(struct trans *x, const struct tblock *t, const u8 *main_end, const u8 *end);
 /* stubs.c */
 void stubs_build(struct vcpu *v);
 
@@ -323,11 +349,16 @@ enum tkind {
 	T_JMP_E,
 	T_CALL_E,
 	T_PUSHF,
+	T_RDTSC,   /* and RDTSCP */
+	T_MOV_SEG, /* from a segment register */
+	T_BT,	   /* of a bit string in memory */
+	T_SYSCALL,
 	/* at CPL 0 */
 	T_POPF,
 	T_CLI,
 	T_STI,
 	T_SWAPGS,
+	T_SYSRET,
 };
 struct tclass {
 	u8 kind;
@@ -339,6 +370,8 @@ struct tclass {
 	u8 fl_read, fl_kill; /* flags read; written for certain */
 };
 struct tclass classify(const struct insn *in, u32 mode);
+/* Bytes of an operand of this width (enum insn_opw). */
+unsigned classify_width(const struct insn *in, unsigned w);
 /* Of the x87 instructions that are copied: does it leave FIP and its like (SDM 1 8.1.8)? */
 bool classify_x87_notes(const struct insn *in);
 

@@ -124,7 +124,12 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 			break;
 		case T_NOP:
 		case T_SWAPGS:
+		case T_RDTSC:
 		case T_LEA: break;
+		case T_MOV_SEG:
+			if (in->pfx & PFX_MEM)
+				return true;
+			break;
 		case T_INTERP:
 		case T_END:
 		case T_JCC: return false;
@@ -280,6 +285,11 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 	case T_JMP_E: emit_jmp_e(t, ti, live); return false;
 	case T_CALL_E: emit_call_e(t, ti, live); return false;
 	case T_PUSHF: emit_pushf(t, ti); break;
+	case T_RDTSC: emit_rdtsc(t, ti); break;
+	case T_MOV_SEG: emit_mov_seg(t, ti, live); break;
+	case T_BT: emit_bt(t, ti, c, t->raw[i], live); break;
+	case T_SYSCALL: emit_far(t, ti, t->x->syscall); return false;
+	case T_SYSRET: emit_far(t, ti, t->x->sysret); return false;
 	case T_POPF: return emit_popf(t, ti);
 	case T_CLI: emit_cli(t, live); break;
 	case T_STI: emit_sti(t, ti, live); break;
@@ -296,9 +306,12 @@ static void prepare(struct tr *t, struct tclass *c)
 		const struct insn *in = t->in[i];
 		struct tinsn *ti = &t->t->ti[i];
 		c[i] = classify(in, t->b->mode);
+		if (!can_emit(in, &c[i], t->raw[i]))
+			c[i] = (struct tclass){
+				.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
 		ti->in = *in;
 		ti->rip = t->rip[i];
-		ti->size = c[i].kind == T_COPY ? c[i].size : 8;
+		ti->size = c[i].size ? c[i].size : 8;
 		ti->stack_len = ti->slot_len = 0;
 		ti->write = c[i].kind == T_COPY && c[i].write;
 		ti->left = 1;
@@ -442,6 +455,11 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	x->stale = stale(&t);
 	if (t.e.full || t.failed || x->stale)
 		return NULL;
+	if (v->engine->check && !check_block(x, t.t, t.body_end, t.e.p)) {
+		v->failed = true; /* ends the machine */
+		cpu_event(&v->cpu, EV_KICK);
+		return NULL;
+	}
 	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
 	x->store_used += need;
 	x->translated++;
