@@ -1268,6 +1268,11 @@ def within(seconds, fn, what):
         time.sleep(0.05)
 
 
+def status(pid, name):
+    with open("/proc/%d/status" % pid) as f:
+        return re.search(r"^%s:\s*(.*)" % name, f.read(), re.M).group(1)
+
+
 def children(pid):
     out = []
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -1341,6 +1346,7 @@ def stats_leftovers():
         with Vm("--kernel", kernel, "-m", "32M", env=env, tty=False) as vm:
             vm.expect("up", 20)
             vm.signal(signal.SIGSTOP)
+            within(10, lambda: status(vm.proc.pid, "State")[0] == "T", "it goes on")
             check("does not answer" in stats(env), "it stands still")
             check(machines(env) == [{"pid": vm.proc.pid, "error": "does not answer"}], "as JSON")
             stats(env, str(vm.proc.pid), code=3)

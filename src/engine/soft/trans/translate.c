@@ -307,8 +307,7 @@ static void prepare(struct tr *t, struct tclass *c)
 		struct tinsn *ti = &t->t->ti[i];
 		c[i] = classify(in, t->b->mode);
 		if (!can_emit(in, &c[i], t->raw[i]))
-			c[i] = (struct tclass){
-				.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
+			c[i] = (struct tclass){.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
 		ti->in = *in;
 		ti->rip = t->rip[i];
 		ti->size = c[i].size ? c[i].size : 8;
