@@ -540,6 +540,16 @@ static bool registers(struct check *k, const struct insn *in)
 	struct value v;
 	if (writes_gprs(in) >> H_RSP & 1)
 		return no(k, "a write to the host's stack pointer");
+	if (f->map == 5 && op == 0xf7 && f->pfx_mask == 1 && wide) { /* bextr */
+		const struct value *what = &k->s.r[in->vvvv], *of = &k->s.r[in->rm];
+		if (what->what == W_NUMBER && !what->lin.n && what->lin.k == (36 << 8 | 12) &&
+		    of->what == W_NUMBER) {
+			v = *of;
+			v.what = W_INDEX;
+			set(k, in->reg, v);
+			return true;
+		}
+	}
 	if (f->map == 0) {
 		if (op == 0x8d) {
 			if (!wide) {

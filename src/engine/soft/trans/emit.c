@@ -6,7 +6,7 @@
 
 bool e_host_can(void)
 {
-	return __builtin_cpu_supports("bmi2");
+	return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
 void e_mem(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned scale, s32 disp)
@@ -93,6 +93,17 @@ void e_pext_gs(struct emit *e, unsigned to, unsigned from, u32 off)
 	e8(e, 0x80 | (~from & 15) << 3 | 2);
 	e8(e, 0xf5);
 	e_mem(e, to, NONE, NONE, 0, (s32)off);
+}
+
+void e_page_number(struct emit *e)
+{
+	e_mov_imm(e, H_R11, 36 << 8 | 12);
+	/* VEX.LZ.0F38.W1 F7 /r: bextr r11, r10, r11 */
+	e8(e, 0xc4);
+	e8(e, 0x42);
+	e8(e, 0xa0);
+	e8(e, 0xf7);
+	e8(e, 0xda);
 }
 
 void e_test_imm8(struct emit *e, unsigned reg, unsigned imm)

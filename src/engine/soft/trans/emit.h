@@ -63,7 +63,7 @@ static inline void e_rex(struct emit *e, bool w, unsigned reg, unsigned index, u
 		e8(e, rex);
 }
 /* ModRM, SIB and displacement of [base + index << scale + disp]; base 16, index 16: none. */
-/* Can this host's CPU run what is emitted? It takes BMI2: PEXT, RORX. */
+/* Can this host's CPU run what is emitted? It takes BMI1 (BEXTR) and BMI2 (PEXT, RORX). */
 bool e_host_can(void);
 
 void e_mem(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned scale, s32 disp);
@@ -87,6 +87,8 @@ void e_lea(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned
 void e_load(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned scale, s32 disp);
 /* pext to, from, gs:[off] */
 void e_pext_gs(struct emit *e, unsigned to, unsigned from, u32 off);
+/* r11 = bits 47..12 of r10. Clobbers the flags; where they must stay: pext, which takes longer. */
+void e_page_number(struct emit *e);
 void e_test_imm8(struct emit *e, unsigned reg, unsigned imm); /* test reg8, imm8 */
 
 /* Jumps: *_fwd return the address of the rel32 to be patched by e_here() later. */

@@ -149,7 +149,8 @@ int trans_probe(unsigned cpus, struct engine_reason *reason)
 	if (!e_host_can()) {
 		lacks(reason, ENGINE_HOST_CPU, "translator-no-bmi2",
 		      "a host CPU of x86-64-v3 has it");
-		snprintf(reason->sentence, sizeof(reason->sentence), "the host's CPU has no BMI2");
+		snprintf(reason->sentence, sizeof(reason->sentence),
+			 "the host's CPU has no BMI1 or BMI2");
 		return -ENOSYS;
 	}
 	err = probe_memory(reason);

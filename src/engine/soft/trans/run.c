@@ -45,7 +45,7 @@ int trans_open(struct vcpu *v)
 	struct trans *x;
 	int err;
 	if (!e_host_can())
-		return FAIL(-ENOSYS, "the host's CPU has no BMI2; use translate=off");
+		return FAIL(-ENOSYS, "the host's CPU has no BMI1 or BMI2; use translate=off");
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return FAIL(-ENOMEM, "out of memory");
