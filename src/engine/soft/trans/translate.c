@@ -60,6 +60,7 @@ static void emit_sides(struct tr *t)
 	for (unsigned i = 0; i < t->sides && !e->full; i++) {
 		struct side *s = &t->side[i];
 		e_here(e, s->from);
+		s->start = e->p;
 		switch (s->kind) {
 		case SIDE_CROSS:
 			emit_cross(t, s); /* falls into the miss, which is next */
@@ -306,8 +307,7 @@ static void prepare(struct tr *t, struct tclass *c)
 		struct tinsn *ti = &t->t->ti[i];
 		c[i] = classify(in, t->b->mode);
 		if (!can_emit(in, &c[i], t->raw[i]))
-			c[i] = (struct tclass){
-				.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
+			c[i] = (struct tclass){.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
 		ti->in = *in;
 		ti->rip = t->rip[i];
 		ti->size = c[i].size ? c[i].size : 8;
@@ -413,7 +413,6 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second};
 	u32 need = 0;
-	const u8 *main_end;
 	bool more = true;
 	add_block(&t, b, raw);
 	t.rounds = 1;
@@ -450,12 +449,12 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	}
 	if (more)
 		emit_jump(&t, b->rip + b->bytes);
-	main_end = t.e.p;
+	t.body_end = t.e.p;
 	emit_sides(&t);
 	x->stale = stale(&t);
 	if (t.e.full || t.failed || x->stale)
 		return NULL;
-	if (v->engine->check && !check_block(x, t.t, main_end, t.e.p)) {
+	if (v->engine->check && !check_block(x, t.t, t.body_end, t.e.p)) {
 		v->failed = true; /* ends the machine */
 		cpu_event(&v->cpu, EV_KICK);
 		return NULL;
@@ -463,5 +462,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
 	x->store_used += need;
 	x->translated++;
+	if (unlikely(v->engine->traced))
+		trace_block(v, &t);
 	return t.t;
 }
