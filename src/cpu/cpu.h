@@ -127,7 +127,8 @@ enum cpu_exception_kind {
 struct block;
 
 struct cpu {
-	u64 r[17]; /* enum cpu_gpr; r[16] reads 0 */
+	/* enum cpu_gpr; r[16] reads 0. Outside 64-bit mode bits 63..32 of the first eight are 0 */
+	u64 r[17];
 	u64 rip;   /* valid between blocks and inside control transfers */
 	/* lazy status flags, see flags.h */
 	u64 fl_res, fl_car, fl_sx;
@@ -137,6 +138,11 @@ struct cpu {
 	struct tlb_view *view; /* for explicit data accesses at this CPL */
 	u64 seg_base[8]; /* effective base by enum cpu_seg: 0 for ES/CS/SS/DS in 64-bit mode */
 	u32 seg_chk;	 /* bit per segment: an access needs seg_check() */
+	/* outside 64-bit mode, bit per segment: seg_check() would only add its base and look at the
+	 * offset's end: 4 GiB of writable data */
+	u32 seg_wide;
+	bool flat; /* linear addresses are offsets but in FS and GS, and no access through ES, SS, DS
+		    * is checked: 64-bit mode, or 32-bit protected mode with flat segments */
 	u32 mode;	 /* MODE_*, as the decoder wants it */
 	u32 event;	 /* EV_*; atomic */
 	u64 poll;	 /* 0 once an event was set: whoever reads where it points faults; atomic */

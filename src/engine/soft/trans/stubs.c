@@ -249,7 +249,7 @@ static void across_pages(struct emit *e)
 	e8(e, 0xfb);
 	e32(e, RAM_PAGE);
 	no[0] = e_jcc_fwd(e, 6);
-	e_load(e, H_R11, H_R10, NOREG, 0, (s32)offsetof(struct tinsn, plain));
+	e_load(e, 8, H_R11, H_R10, NOREG, 0, (s32)offsetof(struct tinsn, plain));
 	e8(e, 0x4d); /* test r11, r11 */
 	e8(e, 0x85);
 	e8(e, 0xdb);
@@ -314,11 +314,18 @@ static void into_stack(struct emit *e)
 
 /* r10: first byte of a family, r11: its tinsn; the flags are in hot.status or nowhere. Comes back
  * with its slot filled, or leaves. */
-static void into_slot(struct emit *e, bool write)
+static void into_slot(struct emit *e, bool narrow, bool write)
 {
-	u8 *far, *slow[2], *out, *known;
+	u8 *far, *slow[2], *out, *known, *high = NULL;
 	e_gs_store(e, H_RAX, G(hot.rax));
 	e_gs_store(e, H_RCX, G(hot.rcx));
+	if (narrow) {
+		e_mov_imm(e, H_RAX, LAST_PAGE);
+		e8(e, 0x49); /* cmp r10, rax */
+		e8(e, 0x39);
+		e8(e, 0xc2);
+		high = e_jcc_fwd(e, 3);
+	}
 	e8(e, 0x44); /* mov eax, r10d */
 	e8(e, 0x89);
 	e8(e, 0xd0);
@@ -331,7 +338,7 @@ static void into_slot(struct emit *e, bool write)
 	far = e_jcc_fwd(e, 7);
 	e_pext_gs(e, H_RAX, H_R10, G(hot.mask));
 	e_gs_load(e, H_RCX, write ? G(hot.wt) : G(hot.rt));
-	e_load(e, H_RAX, H_RCX, H_RAX, 3, 0);
+	e_load(e, 8, H_RAX, H_RCX, H_RAX, 3, 0);
 	e_test_imm8(e, H_RAX, 1);
 	slow[0] = e_jcc_fwd(e, 4);
 	e8(e, 0x66); /* sub word [r11 + left], 1 */
@@ -369,7 +376,7 @@ static void into_slot(struct emit *e, bool write)
 	e_gs_load(e, H_RCX, G(hot.rcx));
 	e8(e, 0xc3);
 	e_here(e, far); /* no window is of use; the code without, if it is there */
-	e_load(e, H_RAX, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, plain));
+	e_load(e, 8, H_RAX, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, plain));
 	e8(e, 0x48); /* test rax, rax */
 	e8(e, 0x85);
 	e8(e, 0xc0);
@@ -382,6 +389,8 @@ static void into_slot(struct emit *e, bool write)
 	e_here(e, out);
 	e_here(e, slow[0]);
 	e_here(e, slow[1]);
+	if (high)
+		e_here(e, high);
 	e_gs_load(e, H_RAX, G(hot.rax));
 	e_gs_load(e, H_RCX, G(hot.rcx));
 	save_regs(e);
@@ -473,9 +482,9 @@ void stubs_build(struct vcpu *v)
 	other_stack(&e);
 	x->stack_leave = e.p;
 	into_stack(&e);
-	x->slot_read = e.p;
-	into_slot(&e, false);
-	x->slot_write = e.p;
-	into_slot(&e, true);
+	for (unsigned i = 0; i < 4; i++) {
+		x->slot_stub[i >> 1][i & 1] = e.p;
+		into_slot(&e, i >> 1, i & 1);
+	}
 	x->stubs = x->used = (u32)(e.p - x->rw + 63) & ~63u;
 }

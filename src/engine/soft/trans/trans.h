@@ -29,6 +29,24 @@ static inline bool canonical(u64 la)
 	return (u64)((s64)(la << 16) >> 16) == la;
 }
 
+/* Code that can be translated, while cpu.flat says so: 64-bit, or 32-bit with a stack of that
+ * width, but for the last page of 4 GiB, behind which EIP goes on at 0. */
+static inline bool mode_known(u32 mode)
+{
+	const u32 bits = MODE_PE | MODE_VM | MODE_CS32 | MODE_SS32;
+	return mode & MODE_64 || (mode & bits) == (bits & ~MODE_VM);
+}
+#define LAST_PAGE 0xfffff000u
+/* Bytes of a register, an address and a push in it. */
+static inline unsigned mode_word(u32 mode)
+{
+	return mode & MODE_64 ? 8 : 4;
+}
+static inline bool code_known(const struct cpu *c, u64 rip)
+{
+	return c->flat && (c->mode & MODE_64 ? canonical(rip) : rip < LAST_PAGE);
+}
+
 struct block;
 struct engine_stats;
 struct vcpu;
@@ -181,7 +199,7 @@ struct trans {
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
-	u8 *stack, *stack_leave, *slot_read, *slot_write;
+	u8 *stack, *stack_leave, *slot_stub[2][2]; /* [32-bit code][write] */
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
