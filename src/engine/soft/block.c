@@ -103,6 +103,8 @@ static bool decode_one(struct vcpu *v, struct block *b, const struct source *src
 			return false;
 		b->untranslated = true;
 	}
+	if (unlikely(v->lockstep) && r == INSN_OK && lockstep_first(b, in))
+		return false;
 	in->off = (u16)pos;
 	if (r == INSN_OK)
 		interp_bind(in, b->mode);

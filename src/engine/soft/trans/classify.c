@@ -221,6 +221,8 @@ static bool flags_may_stay(const struct insn *in)
 /* Does one of its operands live in a general register, or have its width? */
 static bool general_operand(const struct insn_form *f)
 {
+	if (f->map == 6 && (f->opcode == 0x60 || f->opcode == 0x61))
+		return true; /* VPCMPESTRM, VPCMPESTRI: lengths in EAX and EDX */
 	for (unsigned i = 0; i < f->operands; i++)
 		switch ((enum insn_opk)f->op[i].kind) {
 		case OP_E:
@@ -239,6 +241,8 @@ static bool general_operand(const struct insn_form *f)
 static bool means_the_same(const struct insn *in)
 {
 	const struct insn_form *f = &insn_forms[in->form];
+	if (f->map == 4 && in->opcode == 0x77) /* VZEROALL, VZEROUPPER: eight registers, not 16 */
+		return false;
 	if (in->pfx & PFX_VEX) {
 		/* VEX.W is ignored where it would make a number of 64 bits; so is the fourth bit of
 		 * a register in an immediate */

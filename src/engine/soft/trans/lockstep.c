@@ -291,6 +291,12 @@ static u64 flags_free(const struct block *b, unsigned n, bool fault)
 	return flags_of(undefined);
 }
 
+bool lockstep_first(const struct block *b, const struct insn *in)
+{
+	return insn_forms[in->form].map == 0 && (in->opcode == 0x9c || in->opcode == 0x9f) &&
+	       flags_free(b, b->count, false);
+}
+
 /* Leaves the image's in c. */
 static u64 image_flags(struct cpu *c, const struct image *i)
 {

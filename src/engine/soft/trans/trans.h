@@ -257,6 +257,8 @@ void lockstep_close(struct vcpu *v);
 bool lockstep_run(struct vcpu *v, struct block *b, struct tblock *t);
 /* Cannot be run twice: a block of its own, not translated. */
 bool lockstep_alone(const struct insn *in);
+/* Stores flags that an instruction of b before it left undefined: must begin a block. */
+bool lockstep_first(const struct block *b, const struct insn *in);
 /* Is this a run that is taken back? */
 bool lockstep_dry(const struct vcpu *v);
 /* It met something that cannot be. */
