@@ -72,7 +72,8 @@ enum tlb_loss { TLB_ALL, TLB_LOCAL, TLB_PAGES, TLB_WRITES };
 
 struct cpu;
 struct cpu_ops {
-	/* Host pointer of the guest-physical page (4 KiB aligned) or NULL for MMIO and holes. */
+	/* Host pointer of the guest-physical page (4 KiB aligned) or NULL for MMIO and holes. flags
+	 * (PAGE_*) may be NULL. */
 	u8 *(*page)(struct cpu *c, gpa_t page, unsigned *flags);
 	u64 (*mmio_read)(struct cpu *c, gpa_t gpa, unsigned size);
 	void (*mmio_write)(struct cpu *c, gpa_t gpa, unsigned size, u64 value);
@@ -174,6 +175,9 @@ struct cpu {
 	u32 fills; /* non-global TLB fills since the last flush; over TLB_LOG: not logged */
 #define TLB_LOG 1024u
 	u16 fill[TLB_LOG];
+	u32 ifills; /* the same for itlb */
+#define ITLB_LOG 64u
+	u16 ifill[ITLB_LOG];
 	struct cpu_state
 		s; /* gpr, rip, rflags stale; seg, crN, msrs, ymm live; fpu live unless fpu_live */
 	struct tlb_view views[VIEW_COUNT];

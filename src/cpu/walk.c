@@ -10,7 +10,8 @@
 
 struct walk {
 	gpa_t gpa;
-	bool write, user, nx, global, dirty;
+	bool write, user, nx, global;
+	bool accessed, dirty; /* need not be set any more */
 	u64 page_size;
 };
 
@@ -18,8 +19,7 @@ struct walk {
 
 static void *pte_host(struct cpu *c, gpa_t gpa)
 {
-	unsigned flags;
-	u8 *page = c->ops->page(c, gpa & ~0xfffull, &flags);
+	u8 *page = c->ops->page(c, gpa & ~0xfffull, NULL);
 	return page ? page + (gpa & 0xfff) : NULL;
 }
 
@@ -63,7 +63,7 @@ static int walk_pae(struct cpu *c, u64 la, struct walk *w, u64 set)
 	gpa_t at[4], table;
 	u64 pte[4], size = 0;
 	unsigned n = 0;
-	w->write = w->user = true;
+	w->write = w->user = w->accessed = true;
 	w->nx = false;
 	if (level == 4) {
 		table = c->s.cr3 & 0xffffffffff000ull;
@@ -90,6 +90,7 @@ static int walk_pae(struct cpu *c, u64 la, struct walk *w, u64 set)
 		w->write &= !!(pte[n] & PTE_W);
 		w->user &= !!(pte[n] & PTE_U);
 		w->nx |= !!(pte[n] & PTE_NX);
+		w->accessed &= !!(pte[n] & PTE_A);
 		table = pte[n] & 0xffffffffff000ull;
 		n++;
 		if (level == 1 || large) {
@@ -123,6 +124,7 @@ static int walk_32(struct cpu *c, u64 la, struct walk *w, u64 set)
 	w->write = pte[0] & PTE_W;
 	w->user = pte[0] & PTE_U;
 	w->nx = false;
+	w->accessed = pte[0] & PTE_A;
 	if (pte[0] & PTE_PS && c->s.cr4 & CR4_PSE) {
 		if (pte[0] & 0x200000u)
 			return -2;
@@ -138,6 +140,7 @@ static int walk_32(struct cpu *c, u64 la, struct walk *w, u64 set)
 			return -1;
 		w->write &= !!(pte[1] & PTE_W);
 		w->user &= !!(pte[1] & PTE_U);
+		w->accessed &= !!(pte[1] & PTE_A);
 		w->gpa = (pte[1] & 0xfffff000ull) | (la & 0xfff);
 		w->page_size = 0x1000;
 		n = 2;
@@ -158,6 +161,7 @@ static int walk_any(struct cpu *c, u64 la, struct walk *w, u64 set)
 		*w = (struct walk){.gpa = (u32)la,
 				   .write = true,
 				   .user = true,
+				   .accessed = true,
 				   .dirty = true,
 				   .page_size = 0x1000};
 		return 0;
@@ -247,6 +251,8 @@ static void walk_access(struct cpu *c, u64 la, enum cpu_access acc, enum cpu_vie
 			walk_fault(c, la, acc, view, r);
 		if (!walk_allowed(c, w, acc, view))
 			walk_fault(c, la, acc, view, 0);
+		if (w->accessed && (acc != ACC_WRITE || w->dirty))
+			return;
 		r = walk_any(c, la, w, PTE_A | (acc == ACC_WRITE ? PTE_D : 0));
 		if (!r && !walk_allowed(c, w, acc, view))
 			r = -3;
@@ -336,6 +342,11 @@ const struct itlb_entry *walk_fetch(struct cpu *c, u64 la)
 	e->host = c->ops->page(c, e->gpa, &flags);
 	e->tag = e->host ? la >> 12 : TLB_NONE;
 	e->global = w.global;
+	if (!w.global && c->ifills <= ITLB_LOG) {
+		if (c->ifills < ITLB_LOG)
+			c->ifill[c->ifills] = (u16)(e - c->itlb[0]);
+		c->ifills++;
+	}
 	tlb_note_large(c, la, w.page_size);
 	return e;
 }
@@ -350,7 +361,7 @@ void tlb_flush_all(struct cpu *c)
 	for (unsigned v = 0; v < 2; v++)
 		for (unsigned i = 0; i < ITLB_ENTRIES; i++)
 			c->itlb[v][i].tag = TLB_NONE;
-	c->fills = 0;
+	c->fills = c->ifills = 0;
 	c->large_1g = 0;
 	__builtin_memset(c->large_2m, 0, sizeof(c->large_2m));
 	dropped(c, TLB_ALL, 0, 0);
@@ -366,11 +377,13 @@ void tlb_flush_nonglobal(struct cpu *c)
 		if (!e->global)
 			e->r = e->w = TLB_NONE;
 	}
-	for (unsigned v = 0; v < 2; v++)
-		for (unsigned i = 0; i < ITLB_ENTRIES; i++)
-			if (!c->itlb[v][i].global)
-				c->itlb[v][i].tag = TLB_NONE;
-	c->fills = 0;
+	n = c->ifills <= ITLB_LOG ? c->ifills : 2 * ITLB_ENTRIES;
+	for (unsigned k = 0; k < n; k++) {
+		struct itlb_entry *e = &c->itlb[0][c->ifills <= ITLB_LOG ? c->ifill[k] : k];
+		if (!e->global)
+			e->tag = TLB_NONE;
+	}
+	c->fills = c->ifills = 0;
 	dropped(c, TLB_LOCAL, 0, 0);
 	c->ops->flushed(c);
 }

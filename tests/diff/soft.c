@@ -34,7 +34,8 @@ static u8 *op_page(struct cpu *c, gpa_t page, unsigned *flags)
 {
 	struct soft *s = c->owner;
 
-	*flags = PAGE_WRITABLE;
+	if (flags)
+		*flags = PAGE_WRITABLE;
 	if (page - TABLES < TABLE_SIZE)
 		return s->tables + (page - TABLES);
 	if (page - BOX_CODE < BOX_CODE_SIZE)

@@ -31,12 +31,13 @@ static u8 *glue_page(struct cpu *c, gpa_t page, unsigned *flags)
 {
 	const struct vcpu *v = vcpu_of(c);
 	const struct soft_slot *s = soft_slot_find(v->engine, page);
-	*flags = 0;
+	if (flags)
+		*flags = 0;
 	if (!s)
 		return NULL;
 	if (unlikely(page >> 12 == lapic_base(&v->lapic) >> 12 && lapic_mmio(&v->lapic)))
 		return NULL;
-	if (!s->rom)
+	if (flags && !s->rom)
 		*flags =
 			__atomic_load_n(&s->pages[(page - s->gpa) >> 12].lines, __ATOMIC_SEQ_CST) ||
 					unlikely(!lockstep_tags(v))

@@ -60,7 +60,8 @@ static inline u8 *op_page(struct cpu *c, gpa_t page, unsigned *flags)
 {
 	struct rig *r = c->owner;
 
-	*flags = PAGE_WRITABLE;
+	if (flags)
+		*flags = PAGE_WRITABLE;
 	return page < MEM_SIZE ? r->mem + page : NULL;
 }
 

@@ -197,7 +197,8 @@ static void fill_state(struct native_state *st, const struct sample *s)
 static u8 *identity_page(struct cpu *c, gpa_t page, unsigned *flags)
 {
 	(void)c;
-	*flags = PAGE_WRITABLE;
+	if (flags)
+		*flags = PAGE_WRITABLE;
 	return page == (u64)memory ? memory : NULL;
 }
 

@@ -98,7 +98,7 @@ static enum tkind kind_0f(const struct insn *in, unsigned word)
 	case 0xa3:
 	case 0xab:
 	case 0xb3:
-	case 0xbb: return mem ? T_INTERP : T_COPY;
+	case 0xbb: return !mem ? T_COPY : in->asz == 8 ? T_BT : T_INTERP;
 	case 0xae:
 		return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY
 										       : T_INTERP;
@@ -111,13 +111,30 @@ static enum tkind kind_system(const struct insn *in, u32 mode)
 {
 	const struct insn_form *f = &insn_forms[in->form];
 	bool cpl0 = !(mode & MODE_CPL);
-	if (f->map == 1)
-		return cpl0 && in->opcode == 0x01 && in->modrm == 0xf8 ? T_SWAPGS : T_INTERP;
+	unsigned word = mode_word(mode);
+	if (f->map == 1) {
+		switch (in->opcode) {
+		case 0x01:
+			if (in->modrm == 0xf9)
+				return T_RDTSC;
+			return cpl0 && in->modrm == 0xf8 ? T_SWAPGS : T_INTERP;
+		case 0x05: return word == 8 ? T_SYSCALL : T_INTERP;
+		case 0x07: return cpl0 && in->osz == 8 ? T_SYSRET : T_INTERP;
+		case 0x31: return T_RDTSC;
+		default: return T_INTERP;
+		}
+	}
 	if (f->map)
 		return T_INTERP;
 	switch (in->opcode) {
-	case 0x9c: return in->osz == mode_word(mode) ? T_PUSHF : T_INTERP;
-	case 0x9d: return in->osz == mode_word(mode) && cpl0 ? T_POPF : T_INTERP;
+	case 0x8c: /* the others are #UD */
+		if (in->reg > S_GS)
+			return T_INTERP;
+		if (in->pfx & PFX_MEM && (in->asz != word || (word == 4 && in->seg >= S_FS)))
+			return T_INTERP;
+		return T_MOV_SEG;
+	case 0x9c: return in->osz == word ? T_PUSHF : T_INTERP;
+	case 0x9d: return in->osz == word && cpl0 ? T_POPF : T_INTERP;
 	case 0xfa: return cpl0 ? T_CLI : T_INTERP;
 	case 0xfb: return cpl0 ? T_STI : T_INTERP;
 	default: return T_INTERP;
@@ -287,13 +304,18 @@ struct tclass classify(const struct insn *given, u32 mode)
 	if (t.kind != T_INTERP) {
 		t.fl_read = f->fl_read;
 		t.fl_kill = f->fl_write;
+		if (t.kind == T_SYSCALL || t.kind == T_SYSRET)
+			t.fl_read = FL_ALL; /* R11, and the image of a fault */
 		t.fl_touch = t.fl_read || t.fl_kill;
+		if (t.kind == T_MOV_SEG && in->pfx & PFX_MEM)
+			t.size = 2;
 		return t;
 	}
 	t.kind = (u8)(t.vec ? T_COPY : kind(in, word));
 	if (word == 4 && t.kind != T_COPY && over_end(in, word))
 		t.kind = T_INTERP;
-	if (t.kind == T_INTERP || (t.kind == T_COPY && !recode_able(in)) || (f->attr & IA_PRIV)) {
+	if (t.kind == T_INTERP || ((t.kind == T_COPY || t.kind == T_BT) && !recode_able(in)) ||
+	    (f->attr & IA_PRIV)) {
 		t.kind = end ? T_END : T_INTERP;
 		t.vec = t.x87 = false;
 		return t;
@@ -307,6 +329,10 @@ struct tclass classify(const struct insn *given, u32 mode)
 		t.fl_kill = 0;
 	}
 	t.fl_touch = t.fl_read || t.fl_kill;
+	if (t.kind == T_BT) {
+		t.size = in->osz;
+		t.write = in->opcode != 0xa3;
+	}
 	if (t.kind != T_COPY || !(in->pfx & PFX_MEM))
 		return t;
 	for (unsigned i = 0; i < f->operands; i++)

@@ -126,6 +126,7 @@ void move_rsp(struct tr *t, s32 by);
 /* slot.c: operands that remember their page */
 struct place {
 	u8 base, index, scale;
+	bool addend; /* r10 is the slot's addend and nothing else */
 	s32 disp;
 };
 /* Bit n: an instruction of kind T_COPY may write general register n. */
@@ -142,6 +143,7 @@ void body_if(struct tr *t, struct tinsn *ti, unsigned cc);
 void reg_to(struct emit *e, unsigned host, unsigned guest);
 void store_r11(struct tr *t);
 void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
+void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
 void emit_lea(struct tr *t, struct tinsn *ti);
 void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live);
 void emit_pop(struct tr *t, struct tinsn *ti, bool live);
@@ -156,6 +158,10 @@ void emit_sti(struct tr *t, struct tinsn *ti, bool live);
 void emit_swapgs(struct tr *t);
 void emit_pushf(struct tr *t, struct tinsn *ti);
 bool emit_popf(struct tr *t, struct tinsn *ti);
+
+void emit_rdtsc(struct tr *t, struct tinsn *ti);
+void emit_mov_seg(struct tr *t, struct tinsn *ti, bool live);
+void emit_far(struct tr *t, struct tinsn *ti, const u8 *stub);
 
 /* leave.c: out of the block */
 void emit_jump(struct tr *t, u64 target);

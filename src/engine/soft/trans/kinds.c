@@ -102,6 +102,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	struct emit *e = &t->e;
 	struct use u;
 	unsigned miss = 0, n;
+	u32 holds = 0;
 	bool mem = in->pfx & PFX_MEM, lookup = mem && !in_window(t) && !in_family(t);
 	u8 code[RECODE_MAX];
 	struct ea ea;
@@ -147,6 +148,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	}
 	if (in_family(t)) {
 		struct place p = slot_operand(t, in);
+		holds = p.addend && !c->x87 && u.n < 2 ? t->slot[t->i] : 0;
 		u.rc.base = p.base;
 		u.rc.index = p.index;
 		u.rc.scale = p.scale;
@@ -168,6 +170,62 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 		note_x87(t, ti, mem ? &ea : NULL);
 	if (lookup)
 		done_here(t, miss);
+	t->r10_holds = in_family(t) ? holds : t->r10_holds;
+}
+
+/* A bit string: the operand is where the bit is, and the instruction finds it from the string's
+ * start again. */
+void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live)
+{
+	const struct insn *in = &ti->in;
+	struct emit *e = &t->e;
+	struct use u;
+	unsigned miss, n;
+	u8 code[RECODE_MAX];
+	struct ea ea;
+	u.rc.base = H_R10;
+	u.rc.index = NOREG;
+	u.rc.scale = 0;
+	u.rc.disp = 0;
+	if (!use_all(&u, in) || (n = recode(code, in, raw, &u.rc)) == 0) {
+		emit_interp(t, ti);
+		return;
+	}
+	flags_away(t, live);
+	emit_ea(t, in, &ea);
+	e_gs_store(e, H_R10, G(hot.bits));
+	reg_to(e, H_R11, in->reg);
+	if (in->osz == 4) { /* movsxd r11, r11d */
+		e8(e, 0x4d);
+		e8(e, 0x63);
+		e8(e, 0xdb);
+	} else if (in->osz == 2) { /* movsx r11, r11w */
+		e8(e, 0x4d);
+		e8(e, 0x0f);
+		e8(e, 0xbf);
+		e8(e, 0xdb);
+	}
+	e8(e, 0x49); /* sar r11, 3 */
+	e8(e, 0xc1);
+	e8(e, 0xfb);
+	e8(e, 3);
+	e8(e, 0x49); /* and r11, -osz */
+	e8(e, 0x83);
+	e8(e, 0xe3);
+	e8(e, (u8)-in->osz);
+	e_lea(e, H_R10, H_R10, H_R11, 0, 0, 8);
+	e_gs_store(e, H_R10, G(hot.ea));
+	ea = (struct ea){.kind = EA_STORED};
+	miss = emit_lookup(t, ti, &ea, c->size, c->write);
+	e_gs_load(e, H_R10, G(hot.bits));
+	e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
+	flags_back(t);
+	ti->saved = t->saved;
+	for (unsigned i = 0; i < u.n; i++)
+		e_gs_load(e, u.host[i], G_REG(u.guest[i]));
+	for (unsigned i = 0; i < n; i++)
+		e8(e, code[i]);
+	done_here(t, miss);
 }
 
 /* mov between r11 and a guest register */

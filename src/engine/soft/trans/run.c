@@ -77,6 +77,8 @@ int trans_open(struct vcpu *v)
 	v->hot.low = 0xfff;
 	v->hot.self = (u64)v;
 	v->hot.desc = (u64)x->desc;
+	if (v->engine->board && v->engine->board->clock.use_tsc)
+		x->host_tsc = &v->engine->board->clock;
 	stubs_build(v);
 	return 0;
 }
@@ -374,6 +376,18 @@ static void timer_arm(struct vcpu *v)
 	timer_settime(v->host_timer, 0, &its, NULL);
 }
 
+/* What RDTSC needs: from here to the next body nothing of it changes. */
+static void tsc_ready(struct vcpu *v)
+{
+	const struct clock *clock = v->trans->host_tsc;
+	u64 here = (u64)&v->hot;
+	if (!clock)
+		return;
+	v->hot.tsc_add = clock->base_guest_tsc - clock->base_tsc + v->tsc_offset;
+	v->hot.tsc_gate[0] = here;
+	v->hot.tsc_gate[1] = v->cpu.s.cr4 & CR4_TSD ? 0 : here;
+}
+
 /* FIP and its like, if translated code left them to be told (exec/x87.c: note_insn). */
 static void x87_pointers(struct vcpu *v)
 {
@@ -416,6 +430,7 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	}
 	table_mode(v);
 	cut_registers(c);
+	tsc_ready(v);
 	if (!v->lockstep)
 		table_code(v, c->rip, t->page->desc);
 	if (v->link && !v->lockstep)
@@ -500,6 +515,8 @@ u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 	flags_in(c, v->hot.status);
 	at(v, ti);
 	ti->in.fn(c, &ti->in);
+	fast_learn(v, &ti->in);
+	tsc_ready(v);
 	if (v->lockstep || __atomic_load_n(&c->event, __ATOMIC_RELAXED) || c->mode & MODE_STEP ||
 	    !code_known(c, c->rip) || code_changed(v))
 		return 0;

@@ -133,7 +133,12 @@ static void step(struct walk *w, const struct insn *in, const struct tclass *c, 
 	case T_PUSH_M:
 	case T_PUSHF: changed(w, (1u << R_RSP)); break;
 	case T_POP_R: changed(w, (1u << R_RSP) | (1u << in->rm)); break;
+	case T_RDTSC:
+		changed(w, 1u << R_RAX | 1u << R_RDX | (in->opcode == 0x01 ? 1u << R_RCX : 0));
+		break;
+	case T_MOV_SEG: changed(w, in->pfx & PFX_MEM ? 0 : 1u << in->rm); break;
 	case T_NOP:
+	case T_BT:
 	case T_JMP:
 	case T_JCC: break; /* not the last one: followed, or inside an unrolled loop */
 	default:	   /* anything may have changed, tables too */
@@ -340,6 +345,6 @@ struct place slot_operand(struct tr *t, const struct insn *in)
 	}
 	p.base = (u8)r;
 	p.index = H_R10;
-	t->r10_holds = slot;
+	p.addend = x == 16 && in->seg != S_FS && in->seg != S_GS; /* nothing was added to it */
 	return p;
 }

@@ -167,6 +167,38 @@ static void into_last_body(struct trans *x, struct emit *e, void *fn, bool saved
 	leave(e);
 }
 
+/* r10 = tinsn, the flags are in hot.status: fn does it and says so, or its body does. Saves what fn
+ * may clobber; it uses no vector registers. */
+static void into_far(struct trans *x, struct emit *e, void *fn)
+{
+	static const u8 some[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9};
+	u8 *out;
+	for (unsigned i = 0; i < 16; i++)
+		for (unsigned k = 0; k < sizeof(some); k++)
+			if (home[i] == some[k])
+				e_gs_store(e, home[i], G_REG(i));
+	e_gs_store(e, H_R10, G(hot.ea));
+	e_gs_load(e, H_RDI, G(hot.self));
+	e_mov(e, H_RSI, H_R10);
+	call_c(e, fn);
+	e8(e, 0x85); /* test eax, eax */
+	e8(e, 0xc0);
+	out = e_jcc_fwd(e, 4);
+	for (unsigned i = 0; i < 16; i++)
+		for (unsigned k = 0; k < sizeof(some); k++)
+			if (home[i] == some[k])
+				e_gs_load(e, home[i], G_REG(i));
+	e_gs_load(e, H_R10, G(cpu.rip));
+	e_jmp(e, x->ibl_saved);
+	e_here(e, out);
+	for (unsigned i = 0; i < 16; i++)
+		for (unsigned k = 0; k < sizeof(some); k++)
+			if (home[i] == some[k])
+				e_gs_load(e, home[i], G_REG(i));
+	e_gs_load(e, H_R10, G(hot.ea));
+	e_jmp(e, x->interp_end_saved);
+}
+
 /* r10 address, r11 tinsn | write. Returns r11 = table entry; or past the jump behind the call. */
 static void into_miss(struct emit *e)
 {
@@ -261,8 +293,64 @@ static void across_pages(struct emit *e)
 	e_here(e, no[1]);
 }
 
+/* Jumps if the address in `reg` is in the last page of 4 GiB, or not in them. Clobbers RAX. */
+static u8 *if_last_page(struct emit *e, unsigned reg)
+{
+	e_mov_imm(e, H_RAX, LAST_PAGE);
+	e_rex(e, true, H_RAX, 0, reg); /* cmp reg, rax */
+	e8(e, 0x39);
+	e8(e, 0xc0 | (reg & 7));
+	return e_jcc_fwd(e, 3);
+}
+
+/* They lie in one page that the table of writes knows. RAX is in hot.rax. */
+static void known_stack(struct emit *e, bool narrow)
+{
+	u8 *no[2], *high = NULL;
+	e_gs_store(e, H_RCX, G(hot.rcx));
+	word_of_r10(e, 0xbf, H_R11, offsetof(struct tinsn, stack_lo));
+	e_lea(e, H_R11, H_R11, H_R9, 0, 0, 8);
+	if (narrow)
+		high = if_last_page(e, H_R11);
+	e8(e, 0x44); /* mov ecx, r11d */
+	e8(e, 0x89);
+	e8(e, 0xd9);
+	e8(e, 0x81); /* and ecx, 4095 */
+	e8(e, 0xe1);
+	e32(e, RAM_PAGE - 1);
+	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tinsn, stack_len));
+	e_lea(e, H_RAX, H_RAX, H_RCX, 0, 0, 8);
+	e8(e, 0x3d); /* cmp eax, 4096 */
+	e32(e, RAM_PAGE);
+	no[0] = e_jcc_fwd(e, 7);
+	e_pext_gs(e, H_RAX, H_R11, G(hot.mask));
+	e_gs_load(e, H_RCX, G(hot.wt));
+	e_load(e, 8, H_RCX, H_RCX, H_RAX, 3, 0);
+	e_test_imm8(e, H_RCX, 1);
+	no[1] = e_jcc_fwd(e, 4);
+	e_gs_load(e, H_RAX, G(hot.stack_page));
+	e_gs_store(e, H_RAX, G(hot.other_page));
+	e_gs_load(e, H_RAX, G(hot.stack_add));
+	e_gs_store(e, H_RAX, G(hot.other_add));
+	e_lea(e, H_RCX, H_RCX, NOREG, 0, -1, 8);
+	e_gs_store(e, H_RCX, G(hot.stack_add));
+	e8(e, 0x49); /* and r11, -4096 */
+	e8(e, 0x81);
+	e8(e, 0xe3);
+	e32(e, (u32)-RAM_PAGE);
+	e_gs_store(e, H_R11, G(hot.stack_page));
+	e_gs_load(e, H_RAX, G(hot.rax));
+	e_gs_load(e, H_RCX, G(hot.rcx));
+	e8(e, 0xc3);
+	e_here(e, no[0]);
+	e_here(e, no[1]);
+	if (high)
+		e_here(e, high);
+	e_gs_load(e, H_RCX, G(hot.rcx));
+}
+
 /* r10 tinsn, its bytes counted from r9: the window before this one may do. */
-static void other_stack(struct emit *e)
+static void other_stack(struct emit *e, bool narrow)
 {
 	u8 *no[2];
 	e_gs_store(e, H_RAX, G(hot.rax));
@@ -287,6 +375,7 @@ static void other_stack(struct emit *e)
 	e_here(e, no[0]);
 	e_here(e, no[1]);
 	across_pages(e);
+	known_stack(e, narrow);
 	e_gs_load(e, H_RAX, G(hot.rax));
 }
 
@@ -319,13 +408,8 @@ static void into_slot(struct emit *e, bool narrow, bool write)
 	u8 *far, *slow[2], *out, *known, *high = NULL;
 	e_gs_store(e, H_RAX, G(hot.rax));
 	e_gs_store(e, H_RCX, G(hot.rcx));
-	if (narrow) {
-		e_mov_imm(e, H_RAX, LAST_PAGE);
-		e8(e, 0x49); /* cmp r10, rax */
-		e8(e, 0x39);
-		e8(e, 0xc2);
-		high = e_jcc_fwd(e, 3);
-	}
+	if (narrow)
+		high = if_last_page(e, H_R10);
 	e8(e, 0x44); /* mov eax, r10d */
 	e8(e, 0x89);
 	e8(e, 0xd0);
@@ -478,10 +562,17 @@ void stubs_build(struct vcpu *v)
 	into_simd(&e);
 	x->miss = e.p;
 	into_miss(&e);
-	x->stack = e.p;
-	other_stack(&e);
+	x->stack_stub[0] = e.p;
+	other_stack(&e, false);
 	x->stack_leave = e.p;
 	into_stack(&e);
+	x->stack_stub[1] = e.p;
+	other_stack(&e, true);
+	e_jmp(&e, x->stack_leave);
+	x->syscall = e.p;
+	into_far(x, &e, (void *)trans_syscall);
+	x->sysret = e.p;
+	into_far(x, &e, (void *)trans_sysret);
 	for (unsigned i = 0; i < 4; i++) {
 		x->slot_stub[i >> 1][i & 1] = e.p;
 		into_slot(&e, i >> 1, i & 1);

@@ -146,3 +146,89 @@ bool emit_popf(struct tr *t, struct tinsn *ti)
 	move_rsp(t, (s32)t->word);
 	return true;
 }
+
+/* rorx rdx, from, 32 */
+static void rorx_rdx(struct emit *e, unsigned from)
+{
+	e8(e, 0xc4);
+	e8(e, from & 8 ? 0xc3 : 0xe3);
+	e8(e, 0xfb);
+	e8(e, 0xf0);
+	e8(e, 0xd0 | (from & 7));
+	e8(e, 32);
+}
+
+/* Host TSC plus an offset (board/clock.h). Who may not read it faults in the host. */
+void emit_rdtsc(struct tr *t, struct tinsn *ti)
+{
+	struct emit *e = &t->e;
+	if (!t->x->host_tsc) {
+		emit_interp(t, ti);
+		return;
+	}
+	e_gs_load(e, H_R11, t->b->mode & MODE_CPL ? G(hot.tsc_gate[1]) : G(hot.tsc_gate[0]));
+	e8(e, 0x45); /* mov r11d, [r11] */
+	e8(e, 0x8b);
+	e8(e, 0x1b);
+	e8(e, 0x0f); /* rdtsc */
+	e8(e, 0x31);
+	rorx_rdx(e, H_RDX);
+	e_lea(e, H_RAX, H_RAX, H_RDX, 0, 0, 8);
+	e_gs_load(e, H_RDX, G(hot.tsc_add));
+	e_lea(e, H_RAX, H_RAX, H_RDX, 0, 0, 8);
+	rorx_rdx(e, H_RAX);
+	e8(e, 0x89); /* mov edx, edx; mov eax, eax */
+	e8(e, 0xd2);
+	e8(e, 0x89);
+	e8(e, 0xc0);
+	if (ti->in.opcode == 0x01)
+		e_gs(e, false, 0x8b, H_RCX, G(cpu.s.tsc_aux));
+}
+
+/* The selector, zero-extended but for 16-bit operands. */
+void emit_mov_seg(struct tr *t, struct tinsn *ti, bool live)
+{
+	struct emit *e = &t->e;
+	const u32 sel = (u32)(G(cpu.s.seg) + ti->in.reg * sizeof(struct cpu_segment) +
+			      offsetof(struct cpu_segment, sel));
+	bool mem = ti->in.pfx & PFX_MEM;
+	unsigned to = mem ? H_R11 : home[ti->in.rm] == NOREG ? H_R10 : home[ti->in.rm], miss = 0;
+	struct ea ea;
+	if (mem) {
+		flags_away(t, live);
+		emit_ea(t, &ti->in, &ea);
+		miss = emit_lookup(t, ti, &ea, 2, true);
+		emit_host(t, &ea);
+		ti->saved = t->saved;
+	}
+	if (!mem && ti->in.osz == 2 && to != H_R10) {
+		e8(e, 0x66); /* mov to16, gs:[sel] */
+		e_gs(e, false, 0x8b, to, sel);
+		return;
+	}
+	e8(e, 0x65); /* movzx to, word gs:[sel] */
+	e_rex(e, false, to, 0, 0);
+	e8(e, 0x0f);
+	e8(e, 0xb7);
+	e_mem(e, to, NOREG, NOREG, 0, (s32)sel);
+	if (mem) {
+		e8(e, 0x66); /* mov [r10], r11w */
+		e8(e, 0x45);
+		e8(e, 0x89);
+		e8(e, 0x1a);
+		done_here(t, miss);
+	} else if (to == H_R10 && ti->in.osz == 2) {
+		e8(e, 0x66); /* mov gs:[slot], r10w */
+		e_gs(e, false, 0x89, H_R10, G_REG(ti->in.rm));
+	} else if (to == H_R10) {
+		e_gs_store(e, H_R10, G_REG(ti->in.rm));
+	}
+}
+
+/* SYSCALL, SYSRET: to their stub. */
+void emit_far(struct tr *t, struct tinsn *ti, const u8 *stub)
+{
+	flags_away(t, true);
+	e_mov_imm(&t->e, H_R10, (u64)ti);
+	e_jmp(&t->e, stub);
+}

@@ -9,6 +9,7 @@
  *   table.c      guest page -> host addend, by view; guest page -> translated code
  *   run.c        entering and leaving translated code, links between blocks, invalidation
  *   slot.c       operands that remember their page
+ *   fast.c       SYSCALL and SYSRET
  *   cross.c      an instruction in two pages
  *   lockstep.c   interpreter and translated code side by side
  *
@@ -144,11 +145,13 @@ struct trans_hot {
 	u64 host_rsp;
 	u64 self;
 	u64 link;
-	u64 ea, rax, rcx;
+	u64 ea, bits, rax, rcx;
 	u64 x87_dp; /* for the instruction that x87 names, if it has a memory operand */
-	u32 x87;    /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are
-		       right */
-	u32 simd;   /* the guest's vector registers are in the host's */
+	/* what RDTSC adds to the host's; points to anything where CPL 0, another one may read it */
+	u64 tsc_add, tsc_gate[2];
+	u32 x87;  /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are
+		     right */
+	u32 simd; /* the guest's vector registers are in the host's */
 	/* see slot.c; those that are filled, by their offsets */
 	u32 slots_filled;
 	struct page_slot slot[TRANS_SLOTS];
@@ -177,7 +180,17 @@ struct cross {
 	struct tblock *t;
 };
 
+/* What SYSCALL or SYSRET led to, and what that depends on; see fast.c. */
+struct fast_way {
+	u64 star, efer, cr0, cr4, xcr0;
+	struct cpu_segment cs, ss;
+	u32 mode;
+	u8 cpl, view;
+	bool known;
+};
+
 struct trans {
+	struct fast_way in, out;
 	struct cross cross[TRANS_CROSS];
 	u8 *rw, *rx; /* the code cache, twice */
 	u32 used, size, stubs, slot_next[2];
@@ -190,6 +203,7 @@ struct trans {
 	struct {
 		u64 page, add, other_page, other_add;
 	} window[TRANS_VIEWS];
+	const struct clock *host_tsc; /* it follows the host's TSC; or NULL */
 	u32 *xt[2];
 	u32 xt_mode[2];
 	u32 *desc;
@@ -199,7 +213,8 @@ struct trans {
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
-	u8 *stack, *stack_leave, *slot_stub[2][2]; /* [32-bit code][write] */
+	u8 *stack_stub[2], *stack_leave, *slot_stub[2][2]; /* [32-bit code][write] */
+	u8 *syscall, *sysret;
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
@@ -249,6 +264,12 @@ u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va);
 void trans_fpu(struct vcpu *v);
 /* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
 bool trans_fixup(u64 *rip, u64 *r10);
+
+/* fast.c: 0: its body */
+u64 trans_syscall(struct vcpu *v, struct tinsn *ti);
+u64 trans_sysret(struct vcpu *v, struct tinsn *ti);
+/* The body ran. */
+void fast_learn(struct vcpu *v, const struct insn *in);
 
 /* lockstep.c */
 int lockstep_open(struct vcpu *v);
@@ -313,11 +334,16 @@ enum tkind {
 	T_JMP_E,
 	T_CALL_E,
 	T_PUSHF,
+	T_RDTSC,   /* and RDTSCP */
+	T_MOV_SEG, /* from a segment register */
+	T_BT,	   /* of a bit string in memory */
+	T_SYSCALL,
 	/* at CPL 0 */
 	T_POPF,
 	T_CLI,
 	T_STI,
 	T_SWAPGS,
+	T_SYSRET,
 };
 struct tclass {
 	u8 kind;

@@ -83,7 +83,7 @@ static void emit_sides(struct tr *t)
 			break;
 		case SIDE_STACK:
 			e_mov_imm(e, H_R10, (u64)s->ti);
-			e_call(e, s->ti->leave ? t->x->stack_leave : t->x->stack);
+			e_call(e, s->ti->leave ? t->x->stack_leave : t->x->stack_stub[t->word == 4]);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_SLOT:
@@ -127,7 +127,12 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 			break;
 		case T_NOP:
 		case T_SWAPGS:
+		case T_RDTSC:
 		case T_LEA: break;
+		case T_MOV_SEG:
+			if (in->pfx & PFX_MEM)
+				return true;
+			break;
 		case T_INTERP:
 		case T_END:
 		case T_JCC: return false;
@@ -283,6 +288,11 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 	case T_JMP_E: emit_jmp_e(t, ti, live); return false;
 	case T_CALL_E: emit_call_e(t, ti, live); return false;
 	case T_PUSHF: emit_pushf(t, ti); break;
+	case T_RDTSC: emit_rdtsc(t, ti); break;
+	case T_MOV_SEG: emit_mov_seg(t, ti, live); break;
+	case T_BT: emit_bt(t, ti, c, t->raw[i], live); break;
+	case T_SYSCALL: emit_far(t, ti, t->x->syscall); return false;
+	case T_SYSRET: emit_far(t, ti, t->x->sysret); return false;
 	case T_POPF: return emit_popf(t, ti);
 	case T_CLI: emit_cli(t, live); break;
 	case T_STI: emit_sti(t, ti, live); break;
@@ -302,7 +312,7 @@ static void prepare(struct tr *t, struct tclass *c)
 		t->in[i] = &ti->in;
 		c[i] = classify(&ti->in, t->b->mode);
 		ti->rip = t->rip[i];
-		ti->size = c[i].kind == T_COPY ? c[i].size : (u8)t->word;
+		ti->size = c[i].size ? c[i].size : (u8)t->word;
 		ti->stack_len = ti->slot_len = 0;
 		ti->write = c[i].kind == T_COPY && c[i].write;
 		ti->left = 1;

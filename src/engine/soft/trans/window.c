@@ -78,7 +78,15 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c,
 	case T_JMP_E:
 	case T_CLI:
 	case T_STI:
-	case T_SWAPGS: return u;
+	case T_SWAPGS:
+	case T_RDTSC:
+	case T_SYSCALL:
+	case T_SYSRET: return u;
+	case T_BT: return u;
+	case T_MOV_SEG:
+		if (in->pfx & PFX_MEM || in->rm != R_RSP)
+			return u;
+		break;
 	case T_LEAVE:
 	case T_INTERP:
 	case T_END: break;
