@@ -15,7 +15,6 @@
 #define SHORT	 0x98
 #define LOCKED	 0xa0 /* read-only */
 #define LOW_DATA 0xa8 /* data up to the area's second page */
-#define STACK16	 0xb0
 #define NEAR_TOP 0xb8
 
 #define RING   0xffffe000u /* two pages, and two from 0 on: both ends of the address space */
@@ -75,7 +74,6 @@ static void paging_on(void)
 	gdt_set(SHORT, AREA, 0xfff, 0xf3, 0x4);
 	gdt_set(LOCKED, AREA, 0xfffff, 0xf1, 0xc);
 	gdt_set(LOW_DATA, 0, (AREA >> 12) + 1, 0xf3, 0xc);
-	gdt_set(STACK16, 0, 0xfffff, 0xf3, 0x8);
 	gdt_set(NEAR_TOP, 0, 0xffffe, 0xf3, 0xc);
 }
 
@@ -175,9 +173,44 @@ static unsigned reg(void)
 	return r == 4 ? 0 : r;
 }
 
+static void load(unsigned to, unsigned base, unsigned index, unsigned scale, u32 disp)
+{
+	put(0x8b, 1);
+	put(0x80 | to << 3 | 4, 1);
+	put(scale << 6 | index << 3 | base, 1);
+	put(disp, 4);
+	known[to] = false;
+}
+
+/* One operand twice, by registers that moved in between, perhaps over an end. */
+static void there_again(void)
+{
+	unsigned base = below(8), index = 4, scale = below(4), moved, far = below(2) ? 64 : 0x2000;
+	u32 at, disp, by = 4 * below(far);
+
+	if (!known[base] || !points(value[base]))
+		return;
+	if (below(2))
+		index = 1 + below(3);
+	if (!known[index] || index == base)
+		index = 4;
+	at = below(4) ? value[base] : 4 * below(16) - 32;
+	disp = at - value[base] - (index == 4 ? 0 : value[index] << scale);
+	load(0, base, index, scale, disp);
+	moved = index != 4 && below(2) ? index : base;
+	if (!below(3))
+		by = -by;
+	put(0x81, 1);
+	put(0xc0 | moved, 1);
+	put(by, 4);
+	value[moved] += by;
+	disp -= moved == index ? by << scale : by;
+	load(below(2) ? 0 : 7, base, index, scale, disp + 4 * below(3));
+}
+
 static void one(void)
 {
-	unsigned r = reg(), k = below(30);
+	unsigned r = reg(), k = below(31);
 	u32 v;
 
 	switch (k) {
@@ -301,6 +334,7 @@ static void one(void)
 		put(0xa3 | below(4) << 3, 1);
 		operand(r);
 		break;
+	case 30: there_again(); break;
 	case 29: /* MOV EBP, ESP and LEAVE */
 		if (below(2) && known[5] && points(value[5])) {
 			put(0xc9, 1);
@@ -416,7 +450,7 @@ static bool program(unsigned n)
 			if (!below(2))
 				f.ds = LOW_DATA | 3;
 			if (!below(8))
-				f.ss = below(2) ? STACK16 | 3 : NEAR_TOP | 3;
+				f.ss = NEAR_TOP | 3;
 		}
 		start = f;
 		if (way == 0 || way == 3) {
@@ -501,6 +535,9 @@ static void wraps(void)
 			 "mov 0x44(%%esp), %%ecx; leave; pop %%edx; push %%edx\n",
 			 a, b);
 		CHECK_EQ(b, a, "a frame");
+		a = 0x6000 + i;
+		ON_STACK(8, "push %%eax; sub $0x10, %%esp; mov 0x10(%%esp), %%ecx\n", a, b);
+		CHECK_EQ(b, a, "PUSH, below 0, and back by a displacement");
 	}
 }
 
