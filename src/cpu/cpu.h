@@ -130,7 +130,7 @@ struct block;
 struct cpu {
 	/* enum cpu_gpr; r[16] reads 0. Outside 64-bit mode bits 63..32 of the first eight are 0 */
 	u64 r[17];
-	u64 rip;   /* valid between blocks and inside control transfers */
+	u64 rip; /* valid between blocks and inside control transfers */
 	/* lazy status flags, see flags.h */
 	u64 fl_res, fl_car, fl_sx;
 	u64 rflags; /* everything but the status flags; those bits are 0 here; bit 1 set */
@@ -142,11 +142,11 @@ struct cpu {
 	/* outside 64-bit mode, bit per segment: seg_check() would only add its base and look at the
 	 * offset's end: 4 GiB of writable data */
 	u32 seg_wide;
-	bool flat; /* linear addresses are offsets but in FS and GS, and no access through ES, SS, DS
-		    * is checked: 64-bit mode, or 32-bit protected mode with flat segments */
-	u32 mode;	 /* MODE_*, as the decoder wants it */
-	u32 event;	 /* EV_*; atomic */
-	u64 poll;	 /* 0 once an event was set: whoever reads where it points faults; atomic */
+	bool flat; /* linear addresses are offsets but in FS and GS, and no access through ES, SS,
+		    * DS is checked: 64-bit mode, or 32-bit protected mode with flat segments */
+	u32 mode;  /* MODE_*, as the decoder wants it */
+	u32 event; /* EV_*; atomic */
+	u64 poll;  /* 0 once an event was set: whoever reads where it points faults; atomic */
 	u8 cpl;
 	u8 shadow;	       /* 1 STI, 2 MOV SS: set by the instruction, cleared after the next */
 	bool fpu_live;	       /* guest x87 state and MXCSR are in the host registers */

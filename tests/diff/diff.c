@@ -266,8 +266,8 @@ static int report_translated(const struct run *r, enum diff_mode mode, bool stri
 	       "(least "
 	       "%u)\n",
 	       forms[0], forms[0] ? least[0] : 0, forms[1], forms[1] ? least[1] : 0);
-	return few || (strict && (!forms[0] || !forms[1] ||
-				  r->interpreted[mode] > r->natively[mode] / 4));
+	return few ||
+	       (strict && (!forms[0] || !forms[1] || r->interpreted[mode] > r->natively[mode] / 4));
 }
 
 int main(int argc, char **argv)

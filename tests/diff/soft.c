@@ -3,8 +3,8 @@
  * soft: executes cases in the interpreter, at CPL 3 in long mode, paging as the host's.
  *
  * With `translate` they go through translated code. One CPU per mode, or one whose mode changes if
- * they are translated, with page tables that map the sandbox where the host has it. Exceptions are taken where the body's long
- * jump lands, before delivery.
+ * they are translated, with page tables that map the sandbox where the host has it. Exceptions are
+ * taken where the body's long jump lands, before delivery.
  */
 #include "soft.h"
 
@@ -201,8 +201,7 @@ void soft_close(struct soft *s)
 static void put_state(struct cpu *c, const struct diff_regs *r, enum diff_mode mode)
 {
 	struct cpu_fpu *f = &c->s.fpu;
-	bool changed = (c->rflags ^ r->rflags) & FL_AC ||
-		       (mode == DM_64) != !!(c->mode & MODE_64);
+	bool changed = (c->rflags ^ r->rflags) & FL_AC || (mode == DM_64) != !!(c->mode & MODE_64);
 
 	memcpy(c->r, r->gpr, sizeof(r->gpr));
 	c->rip = r->rip;

@@ -54,7 +54,8 @@ static void paging_on(void)
 		pd[i] = i << 22 | PTE_P | PTE_W | PTE_PS;
 	for (u32 i = 0; i < 1024; i++)
 		low[i] = i << 12 | PTE_P | PTE_W;
-	for (u32 i = 0; i < sizeof(user_code) / 4096; i++) /* the programs' code, not theirs to write */
+	for (u32 i = 0; i < sizeof(user_code) / 4096;
+	     i++) /* the programs' code, not theirs to write */
 		low[((u32)user_code >> 12) + i] = ((u32)user_code + (i << 12)) | PTE_P | PTE_U;
 	for (u32 i = 0; i < 2; i++) {
 		top[1022 + i] = (u32)frames[i] | all;
@@ -458,7 +459,9 @@ static bool program(unsigned n)
 			go(&f, true);
 			first = this_cpu()->trap;
 			copy(want, frames, sizeof(frames));
-			ended[first.vector < 32 ? first.vector : first.vector == VEC_DONE ? 32 : 33]++;
+			ended[first.vector < 32		 ? first.vector
+			      : first.vector == VEC_DONE ? 32
+							 : 33]++;
 			f = start;
 		}
 		if (!below(4))
@@ -514,15 +517,17 @@ static void wraps(void)
 	for (unsigned i = 0; i < 3; i++) {
 		u32 a = 0x1000 + i, b = 0;
 
-		ON_STACK(0xfffffff0, "push %%eax; add $0x20, %%esp; mov -0x20(%%esp), %%ecx\n", a, b);
+		ON_STACK(0xfffffff0, "push %%eax; add $0x20, %%esp; mov -0x20(%%esp), %%ecx\n", a,
+			 b);
 		CHECK_EQ(b, a, "PUSH, over the end, and back by a displacement");
 		CHECK_EQ(word(0xffffffec), a, "which is where it was");
 		a = 0x2000 + i;
-		ON_STACK(0xffffeff8, "push %%eax; add $0x1010, %%esp; mov -0x1010(%%esp), %%ecx\n", a,
-			 b);
+		ON_STACK(0xffffeff8, "push %%eax; add $0x1010, %%esp; mov -0x1010(%%esp), %%ecx\n",
+			 a, b);
 		CHECK_EQ(b, a, "the same from the page below");
 		a = 0x3000 + i;
-		ON_STACK(4, "push %%eax; push %%eax; mov (%%esp), %%ecx; add $4, %%esp; pop %%edx\n",
+		ON_STACK(4,
+			 "push %%eax; push %%eax; mov (%%esp), %%ecx; add $4, %%esp; pop %%edx\n",
 			 a, b);
 		CHECK_EQ(b, a, "PUSH from 4 down");
 		CHECK(word(0) == a && word(0xfffffffc) == a, "is at 0 and at the end");

@@ -16,7 +16,7 @@
 #include "lib/bits.h"
 
 #define MODE32 (MODE_PE | MODE_CS32 | MODE_SS32 | MODE_OSFXSR | MODE_OSXSAVE | MODE_AVX | 3)
-#define MODE (MODE_64 | MODE_PE | MODE_LMA | MODE_OSFXSR | MODE_OSXSAVE | MODE_AVX | 3)
+#define MODE   (MODE_64 | MODE_PE | MODE_LMA | MODE_OSFXSR | MODE_OSXSAVE | MODE_AVX | 3)
 
 static u64 seed = 0x243f6a8885a308d3ull;
 
@@ -245,18 +245,18 @@ static void test_general(void **state)
 static void test_not_in_64(void **state)
 {
 	static const char *const raw[] = {
-		"\x63\xc1",			     /* ARPL, which is MOVSXD */
-		"\x62\x00",			     /* BOUND */
-		"\xc4\xe2\xf8\xf2\xc1",	     /* ANDN with a W that is ignored */
-		"\xc4\xe3\x71\x4a\xc2\xb0",    /* VBLENDVPS, xmm3 by an immediate of B0h */
-		"\x67\x8b\x07",		     /* 16-bit addresses */
-		"\x2e\x8b\x07",		     /* through CS */
-		"\x65\xa1\xfd\xff\xff\xff",    /* over the end of GS */
+		"\x63\xc1",			/* ARPL, which is MOVSXD */
+		"\x62\x00",			/* BOUND */
+		"\xc4\xe2\xf8\xf2\xc1",		/* ANDN with a W that is ignored */
+		"\xc4\xe3\x71\x4a\xc2\xb0",	/* VBLENDVPS, xmm3 by an immediate of B0h */
+		"\x67\x8b\x07",			/* 16-bit addresses */
+		"\x2e\x8b\x07",			/* through CS */
+		"\x65\xa1\xfd\xff\xff\xff",	/* over the end of GS */
 		"\x65\xff\x35\xfd\xff\xff\xff", /* so for PUSH */
-		"\x66\x50",			     /* 2 bytes */
-		"\x06",			     /* PUSH ES */
-		"\x60",			     /* PUSHA */
-		"\xd4\x0a",			     /* AAM */
+		"\x66\x50",			/* 2 bytes */
+		"\x06",				/* PUSH ES */
+		"\x60",				/* PUSHA */
+		"\xd4\x0a",			/* AAM */
 	};
 	(void)state;
 	for (unsigned i = 0; i < sizeof(raw) / sizeof(raw[0]); i++) {
@@ -288,10 +288,8 @@ static void test_stray_prefix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round),
-		cmocka_unit_test(test_round_32),
-		cmocka_unit_test(test_general),
-		cmocka_unit_test(test_not_in_64),
+		cmocka_unit_test(test_round),	     cmocka_unit_test(test_round_32),
+		cmocka_unit_test(test_general),	     cmocka_unit_test(test_not_in_64),
 		cmocka_unit_test(test_stray_prefix),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,7 +98,13 @@ static enum tkind kind_0f(const struct insn *in, unsigned word)
 	case 0xa3:
 	case 0xab:
 	case 0xb3:
-	case 0xbb: return !mem ? T_COPY : in->asz == 8 ? T_BT : T_INTERP;
+	case 0xbb:
+		if (!mem)
+			return T_COPY;
+		if (in->asz != word || (word == 4 && (in->seg == S_FS || in->seg == S_GS)))
+			return T_INTERP;
+		return T_BT;
+	case 0xc7: return word == 4 && mem && reg == 1 ? T_COPY : T_INTERP; /* CMPXCHG8B */
 	case 0xae:
 		return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY
 										       : T_INTERP;

@@ -46,10 +46,10 @@ struct side {
 		SIDE_BODY,
 		SIDE_AGAIN
 	} kind;
-	u8 *from; /* rel32 of the jump that leads here */
+	u8 *from;    /* rel32 of the jump that leads here */
 	u8 *also[2]; /* SIDE_MISS: others, or NULL */
-	u8 *back; /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
-	u8 *done; /* SIDE_MISS: behind the instruction */
+	u8 *back;    /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
+	u8 *done;    /* SIDE_MISS: behind the instruction */
 	struct ea ea;
 	struct tinsn *ti;
 	u8 size;

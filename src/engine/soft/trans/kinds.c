@@ -213,13 +213,28 @@ void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *r
 	e8(e, 0x83);
 	e8(e, 0xe3);
 	e8(e, (u8)-in->osz);
-	e_lea(e, H_R10, H_R10, H_R11, 0, 0, 8);
+	e_lea(e, H_R10, H_R10, H_R11, 0, 0, t->word);
 	e_gs_store(e, H_R10, G(hot.ea));
 	ea = (struct ea){.kind = EA_STORED};
 	miss = emit_lookup(t, ti, &ea, c->size, c->write);
-	e_gs_load(e, H_R10, G(hot.bits));
-	e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
-	flags_back(t);
+	if (t->word == 4) { /* the sum was cut: the bit from where it is, not from the start */
+		e_gs_load(e, H_R10, G(hot.ea));
+		e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
+		reg_to(e, H_R11, in->reg);
+		e8(e, 0x41); /* and r11d, imm8 */
+		e8(e, 0x83);
+		e8(e, 0xe3);
+		e8(e, in->osz * 8u - 1);
+		e_gs_store(e, H_R11, G(hot.bits));
+		flags_back(t);
+		e_gs_load(e, H_R11, G(hot.bits));
+		u.rc.host[in->reg] = H_R11;
+		n = recode(code, in, raw, &u.rc);
+	} else {
+		e_gs_load(e, H_R10, G(hot.bits));
+		e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
+		flags_back(t);
+	}
 	ti->saved = t->saved;
 	for (unsigned i = 0; i < u.n; i++)
 		e_gs_load(e, u.host[i], G_REG(u.guest[i]));

@@ -27,10 +27,10 @@
 struct family {
 	u8 base, index, scale, seg; /* guest registers, 16: none; seg: FS, GS or none (0) */
 	u32 base_at, index_at;	    /* versions of those registers */
-	s64 lo, hi;	/* of the bytes, as counted from the registers at their versions */
-	s64 first_at;	/* where the first operand is */
+	s64 lo, hi;   /* of the bytes, as counted from the registers at their versions */
+	s64 first_at; /* where the first operand is */
 	s64 base_moved, index_moved; /* there */
-	unsigned first; /* that instruction */
+	unsigned first;		     /* that instruction */
 	bool write;
 };
 
@@ -73,6 +73,8 @@ u32 writes_gprs(const struct insn *in)
 	case 1:
 		if (op == 0xb0 || op == 0xb1) /* CMPXCHG */
 			m |= (1u << R_RAX);
+		if (op == 0xc7) /* CMPXCHG8B */
+			m |= (1u << R_RAX) | (1u << R_RDX);
 		break;
 	case 3:
 	case 6:
@@ -122,8 +124,8 @@ static void step(struct walk *w, const struct insn *in, const struct tclass *c, 
 	switch ((enum tkind)c->kind) {
 	case T_COPY:
 	case T_LEA:
-		if (moves(in, c, word, &reg, &by) && by > -FAR && by < FAR && w->moved[reg] > -FAR &&
-		    w->moved[reg] < FAR)
+		if (moves(in, c, word, &reg, &by) && by > -FAR && by < FAR &&
+		    w->moved[reg] > -FAR && w->moved[reg] < FAR)
 			w->moved[reg] += by;
 		else
 			changed(w, c->kind == T_LEA ? (1u << in->reg) : writes_gprs(in));

@@ -16,7 +16,8 @@
  * In translated code: guest registers are in the host's of the same name, but RSP is in r9 and
  * r9..r11 are in their slots of the vCPU block; r10 and r11 are scratch; the six status flags are
  * the host's or put aside in hot.status (blocks have an entry for each); GS points to the vCPU
- * block; the host's stack is the thread's own.
+ * block; the host's stack is the thread's own. In 32-bit code there are eight registers, and bits
+ * 63..32 of them are 0.
  *
  * Context: owner of the vCPU.
  */

@@ -83,7 +83,8 @@ static void emit_sides(struct tr *t)
 			break;
 		case SIDE_STACK:
 			e_mov_imm(e, H_R10, (u64)s->ti);
-			e_call(e, s->ti->leave ? t->x->stack_leave : t->x->stack_stub[t->word == 4]);
+			e_call(e,
+			       s->ti->leave ? t->x->stack_leave : t->x->stack_stub[t->word == 4]);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_SLOT:

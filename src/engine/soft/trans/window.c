@@ -34,8 +34,8 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c,
 {
 	struct stack_use u = {.known = true};
 	bool rsp = in->pfx & PFX_MEM && in->base == R_RSP * 8 && in->index / 8u == 16 &&
-		   in->asz == word && in->seg != S_FS && in->seg != S_GS && in->disp > -WINDOW_MOST &&
-		   in->disp < WINDOW_MOST;
+		   in->asz == word && in->seg != S_FS && in->seg != S_GS &&
+		   in->disp > -WINDOW_MOST && in->disp < WINDOW_MOST;
 	switch ((enum tkind)c->kind) {
 	case T_PUSH_R:
 	case T_PUSH_I:
@@ -120,8 +120,8 @@ void window_find(struct tr *t, const struct tclass *c)
 		s32 lo, hi, rsp;
 		unsigned k;
 		if (c[i].kind == T_LEAVE)
-			u = (struct stack_use){
-				0, (s32)t->word, (s32)t->word, true, false}; /* from RBP */
+			u = (struct stack_use){0, (s32)t->word, (s32)t->word, true,
+					       false}; /* from RBP */
 		if (u.lo == u.hi) {
 			i++;
 			continue;
