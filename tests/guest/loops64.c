@@ -4,17 +4,17 @@
  * with all before it done and nothing after it (Intel SDM 3A 6.5, 4.7). Any seed must do. */
 #include "rt/code64.h"
 
-#define VA	0x20000000000ul
-#define PAGES	6 /* the first and the last are good: pointers begin between */
-#define BOUNDS	(PAGES * 4096)
+#define VA     0x20000000000ul
+#define PAGES  6 /* the first and the last are good: pointers begin between */
+#define BOUNDS (PAGES * 4096)
 #define FS_BASE 0x40
 #define GS_BASE 0x88
 
 /* --- the model ------------------------------------------------------------------------------- */
 
 enum what {
-	LOAD,  /* mov, movups, vmovdqu reg, [m] */
-	ALOAD, /* movaps */
+	LOAD,	 /* mov, movups, vmovdqu reg, [m] */
+	ALOAD,	 /* movaps */
 	STORE,
 	ASTORE,
 	STORE_I, /* mov [m], imm */
@@ -23,22 +23,22 @@ enum what {
 	ADC,	 /* adc reg, [m] */
 	XCHG,
 	INC_M,
-	CMP_M, /* cmp [m], reg */
+	CMP_M,	 /* cmp [m], reg */
 	PUSH,
 	POP,
 	PUSH_M,
-	FST,	/* fst qword [m], ST(0) is 1 */
-	FNSTCW, /* fnstcw [m] */
-	MOVE,	/* mov reg, reg */
-	ADD_R,	/* add reg, reg */
-	ADD_I,	/* add reg, imm */
+	FST,	 /* fst qword [m], ST(0) is 1 */
+	FNSTCW,	 /* fnstcw [m] */
+	MOVE,	 /* mov reg, reg */
+	ADD_R,	 /* add reg, reg */
+	ADD_I,	 /* add reg, imm */
 	SUB_I,
 	INC,
 	DEC,
-	LEA,   /* lea reg, [m] */
-	ADD_W, /* add reg32, imm */
-	JNZ,   /* to the start */
-	JC,    /* over the next */
+	LEA,	 /* lea reg, [m] */
+	ADD_W,	 /* add reg32, imm */
+	JNZ,	 /* to the start */
+	JC,	 /* over the next */
 	KINDS
 };
 
@@ -156,7 +156,7 @@ static void set(u64 la, unsigned size, u64 v)
 
 static u64 ea(const struct ins *in)
 {
-	u64 a = (u64)in->m.disp + (in->m.prefix == 0x64	  ? FS_BASE
+	u64 a = (u64)in->m.disp + (in->m.prefix == 0x64   ? FS_BASE
 				   : in->m.prefix == 0x65 ? GS_BASE
 							  : 0);
 
@@ -310,12 +310,8 @@ static void assemble(struct ins *in, u8 *start)
 		in->reg &= 1;
 	in->at = out;
 	switch ((enum what)in->what) {
-	case LOAD:
-		put_mem(wide ? vex : how, vex ? 0x6f : wide ? 0x0f10 : 0x8a | byte, in->reg, in->m);
-		break;
-	case STORE:
-		put_mem(wide ? vex : how, vex ? 0x7f : wide ? 0x0f11 : 0x88 | byte, in->reg, in->m);
-		break;
+	case LOAD: put_mem(wide ? vex : how, vex ? 0x6f : wide ? 0x0f10 : 0x8a | byte, in->reg, in->m); break;
+	case STORE: put_mem(wide ? vex : how, vex ? 0x7f : wide ? 0x0f11 : 0x88 | byte, in->reg, in->m); break;
 	case ALOAD: put_mem(0, 0x0f28, in->reg, in->m); break;
 	case ASTORE: put_mem(0, 0x0f29, in->reg, in->m); break;
 	case STORE_I:
@@ -428,8 +424,7 @@ static void tell(const char *what, unsigned n)
 
 	if (told++ > 6)
 		return;
-	print("# %s, at instruction %u of %u, CPL %d: vector %d error %llx cr2 %llx rip %llx, want "
-	      "%x "
+	print("# %s, at instruction %u of %u, CPL %d: vector %d error %llx cr2 %llx rip %llx, want %x "
 	      "%llx\n# ",
 	      what, n, prog_len, user ? 3 : 0, (int)t->vector, (unsigned long long)t->error,
 	      (unsigned long long)t->cr2, (unsigned long long)t->frame.rip, fault.error,
@@ -468,8 +463,8 @@ static bool same_memory(bool all)
 	}
 	for (unsigned i = 0; i < writes && i < 64; i++)
 		for (u64 a = (wrote[i] & ~7ul) - 16; a < wrote[i] + 16; a += 8)
-			if (a - VA < BOUNDS &&
-			    *(u64 *)(frames[(a - VA) >> 12] + (a & 0xfff)) != *(u64 *)at(a))
+			if (a - VA < BOUNDS && *(u64 *)(frames[(a - VA) >> 12] + (a & 0xfff)) !=
+						       *(u64 *)at(a))
 				return differs((unsigned)((a - VA) >> 12), (unsigned)a & 0xfff);
 	writes = 0;
 	return true;
@@ -594,8 +589,7 @@ static struct ins any_ins(unsigned few, bool loop)
 {
 	static const int moves[] = {1, -1, 8, 8, 8, -8, 16, 4, 64, -64, 4096, -4096, 32};
 	unsigned p = pointers[dice(few)], d = datas[dice(4)];
-	struct ins in = {
-		.size = (u8)any_size(), .reg = (u8)d, .rm = datas[dice(5)], .m = any_mem(p)};
+	struct ins in = {.size = (u8)any_size(), .reg = (u8)d, .rm = datas[dice(5)], .m = any_mem(p)};
 	unsigned k = dice(42);
 
 	if (k < 9)
@@ -603,16 +597,14 @@ static struct ins any_ins(unsigned few, bool loop)
 	else if (k < 17)
 		in.what = STORE;
 	else if (k < 27) {
-		static const u8 ways[] = {ADD_I, ADD_I, SUB_I, SUB_I, INC,
-					  DEC,	 LEA,	LEA,   ADD_W, ADD_I};
+		static const u8 ways[] = {ADD_I, ADD_I, SUB_I, SUB_I, INC, DEC, LEA, LEA, ADD_W, ADD_I};
 
 		in.what = ways[k - 17];
 		in.reg = (u8)p;
 		in.size = 8;
 		in.imm = moves[dice(loop ? 10 : 13)];
 		if (in.what == LEA)
-			in.m = (struct mem){(u8)(dice(8) ? p : pointers[dice(few)]), NONE, 0,
-					    in.imm, 0};
+			in.m = (struct mem){(u8)(dice(8) ? p : pointers[dice(few)]), NONE, 0, in.imm, 0};
 		if (in.what == ADD_W) {
 			in.reg = (u8)d;
 			in.imm = (int)dice(1u << 30) * 4;
@@ -623,8 +615,8 @@ static struct ins any_ins(unsigned few, bool loop)
 		}
 		return in;
 	} else {
-		static const u8 ways[] = {ALOAD, ASTORE, STORE_I, ADD_M, LADD_M, ADC, XCHG,  INC_M,
-					  CMP_M, PUSH,	 POP,	  MOVE,	 ADD_R,	 FST, FNSTCW};
+		static const u8 ways[] = {ALOAD, ASTORE, STORE_I, ADD_M, LADD_M, ADC, XCHG,
+					  INC_M, CMP_M, PUSH, POP, MOVE, ADD_R, FST, FNSTCW};
 
 		in.what = ways[k - 27];
 		in.imm = (int)(dice(1u << 31) * 2u);
@@ -670,9 +662,10 @@ static void any_registers(bool loop)
 	for (unsigned i = 0; i < 16; i++)
 		want.r[i] = (u64)dice(1u << 31) << 33 | dice(1u << 31);
 	for (unsigned i = 0; i < sizeof(pointers); i++)
-		want.r[pointers[i]] = VA + 4096 * (2 + dice(3)) + dice(4) * 128 - 256 +
-				      dice(64) * (dice(3) ? 8 : 1);
-	want.r[RSP] = VA + 4096 * (2 + dice(3)) + dice(12) * 8 - 48 + (dice(8) ? 0 : dice(8));
+		want.r[pointers[i]] = VA + 4096 * (2 + dice(3)) + dice(4) * 128 - 256 + dice(64) *
+				      (dice(3) ? 8 : 1);
+	want.r[RSP] = VA + 4096 * (2 + dice(3)) + dice(12) * 8 - 48 +
+		      (dice(8) ? 0 : dice(8));
 	want.r[R14] = dice(8);
 	want.r[R11] = dice(8);
 	want.r[RCX] = loop ? 1 + dice(dice(4) ? 24 : 90) : 1;
@@ -710,8 +703,8 @@ static void random_progs(bool loop, unsigned count)
 static void add(unsigned what, unsigned size, unsigned r, struct mem m, int disp)
 {
 	m.disp += disp;
-	prog[prog_len++] = (struct ins){
-		.what = (u8)what, .size = (u8)size, .reg = (u8)r, .rm = RAX, .m = m, .imm = 0x1234};
+	prog[prog_len++] = (struct ins){.what = (u8)what, .size = (u8)size, .reg = (u8)r, .rm = RAX,
+					.m = m, .imm = 0x1234};
 }
 
 /* Operands counted from the same registers, with `between` between them. */
@@ -748,8 +741,8 @@ static bool group(struct mem m, unsigned between)
 static void groups(void)
 {
 	static const u8 all[] = {NONE, RDI, RBP, RBX, R8, R9_, R10, R11, R12, R13, R14};
-	static const u8 ways[] = {KINDS, PUSH_M, FST,  FNSTCW, PUSH,	MOVE, LOAD,
-				  ALOAD, ADD_M,	 XCHG, LADD_M, STORE_I, INC_M};
+	static const u8 ways[] = {KINDS, PUSH_M, FST, FNSTCW, PUSH, MOVE, LOAD, ALOAD, ADD_M, XCHG, LADD_M,
+				  STORE_I, INC_M};
 	unsigned bad[13] = {0};
 
 	section(user ? "groups of operands, CPL 3" : "groups of operands, CPL 0");
@@ -804,9 +797,7 @@ void suite(void)
 	}
 	/* the vector registers, as the model has them */
 	for (unsigned i = 0; i < 2; i++) {
-		prog[i] = (struct ins){.what = LOAD,
-				       .size = has_avx ? 32 : 16,
-				       .reg = (u8)i,
+		prog[i] = (struct ins){.what = LOAD, .size = has_avx ? 32 : 16, .reg = (u8)i,
 				       .m = {RDI, NONE, 0, 32 * (s64)i, 0}};
 	}
 	prog_len = 2;
