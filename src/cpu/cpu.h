@@ -128,8 +128,9 @@ enum cpu_exception_kind {
 struct block;
 
 struct cpu {
-	u64 r[17]; /* enum cpu_gpr; r[16] reads 0 */
-	u64 rip;   /* valid between blocks and inside control transfers */
+	/* enum cpu_gpr; r[16] reads 0. Outside 64-bit mode bits 63..32 of the first eight are 0 */
+	u64 r[17];
+	u64 rip; /* valid between blocks and inside control transfers */
 	/* lazy status flags, see flags.h */
 	u64 fl_res, fl_car, fl_sx;
 	u64 rflags; /* everything but the status flags; those bits are 0 here; bit 1 set */
@@ -138,9 +139,14 @@ struct cpu {
 	struct tlb_view *view; /* for explicit data accesses at this CPL */
 	u64 seg_base[8]; /* effective base by enum cpu_seg: 0 for ES/CS/SS/DS in 64-bit mode */
 	u32 seg_chk;	 /* bit per segment: an access needs seg_check() */
-	u32 mode;	 /* MODE_*, as the decoder wants it */
-	u32 event;	 /* EV_*; atomic */
-	u64 poll;	 /* 0 once an event was set: whoever reads where it points faults; atomic */
+	/* outside 64-bit mode, bit per segment: seg_check() would only add its base and look at the
+	 * offset's end: 4 GiB of writable data */
+	u32 seg_wide;
+	bool flat; /* linear addresses are offsets but in FS and GS, and no access through ES, SS,
+		    * DS is checked: 64-bit mode, or 32-bit protected mode with flat segments */
+	u32 mode;  /* MODE_*, as the decoder wants it */
+	u32 event; /* EV_*; atomic */
+	u64 poll;  /* 0 once an event was set: whoever reads where it points faults; atomic */
 	u8 cpl;
 	u8 shadow;	       /* 1 STI, 2 MOV SS: set by the instruction, cleared after the next */
 	bool fpu_live;	       /* guest x87 state and MXCSR are in the host registers */

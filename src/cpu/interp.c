@@ -25,11 +25,26 @@ void cpu_update_view(struct cpu *c)
 		c->view = &c->views[VIEW_SUPER];
 }
 
-/* Needs no check outside 64-bit mode: base 0, limit 4 GiB, writable expand-up data. */
-static bool segment_flat(const struct cpu_segment *s)
+/* 4 GiB of writable expand-up data: outside 64-bit mode, needs no check if its base is 0. */
+static bool segment_wide(const struct cpu_segment *s)
 {
-	return !s->base && s->limit == 0xffffffffu &&
+	return s->limit == 0xffffffffu &&
 	       (s->ar & (AR_P | AR_S | AR_UNUSABLE | 0xe)) == (AR_P | AR_S | 2);
+}
+
+static bool code_flat(const struct cpu *c)
+{
+	const u32 bits = MODE_PE | MODE_VM | MODE_CS32 | MODE_SS32;
+	const u32 data = BIT(S_ES) | BIT(S_SS) | BIT(S_DS);
+	return (c->mode & bits) == (bits & ~MODE_VM) && !(c->seg_chk & data) &&
+	       !c->s.seg[S_CS].base && c->s.seg[S_CS].limit == 0xffffffffu;
+}
+
+/* Software must not count on the upper halves after 64-bit mode (SDM 1 3.4.1.1). */
+static void cut_registers(struct cpu *c)
+{
+	for (unsigned i = 0; i < 8; i++)
+		c->r[i] = (u32)c->r[i];
 }
 
 static void update_segments(struct cpu *c)
@@ -40,14 +55,21 @@ static void update_segments(struct cpu *c)
 		c->seg_base[S_FS] = c->s.seg[S_FS].base;
 		c->seg_base[S_GS] = c->s.seg[S_GS].base;
 		c->seg_chk = align ? 0xff : 0;
+		c->seg_wide = 0;
+		c->flat = !align;
 		return;
 	}
+	cut_registers(c);
 	c->seg_chk = align ? 0xff : 0;
+	c->seg_wide = 0;
 	for (unsigned i = 0; i < 6; i++) {
 		c->seg_base[i] = c->s.seg[i].base;
-		if (!(c->mode & MODE_PE) || c->mode & MODE_VM || !segment_flat(&c->s.seg[i]))
+		if ((c->mode & (MODE_PE | MODE_VM)) == MODE_PE && segment_wide(&c->s.seg[i]))
+			c->seg_wide |= BIT(i);
+		if (!(c->seg_wide >> i & 1) || c->seg_base[i])
 			c->seg_chk |= BIT(i);
 	}
+	c->flat = code_flat(c);
 }
 
 void cpu_update_mode(struct cpu *c)

@@ -7,8 +7,8 @@
  * (AMD's x87 pointers), and only what differs again counts. A mismatch prints everything needed to
  * run that case alone.
  *
- * With --translated, cases of 64-bit mode go through translated code, a block of one instruction
- * each, instead of the interpreter.
+ * With --translated, cases go through translated code, a block of one instruction each, instead of
+ * the interpreter.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -49,8 +49,9 @@ struct run {
 	u64 second[SECOND_MAX]; /* cases to run once more */
 	unsigned seconds;
 	u64 mismatches, host_noise;
-	u32 *native[2]; /* --translated: cases by form, operands in registers, in memory */
-	u64 natively, by_body, interpreted;
+	/* --translated: cases by mode, operands in registers or in memory, form */
+	u32 *native[DM_COUNT][2];
+	u64 natively[DM_COUNT], by_body[DM_COUNT], interpreted[DM_COUNT];
 };
 
 /* --- output --- */
@@ -122,21 +123,21 @@ static void make_batch(struct run *r, struct diff_case *k, u64 from, u32 count)
 static void translated(struct run *r, const struct diff_case *k, const struct insn *in,
 		       const struct diff_result *host, struct diff_result *soft, bool count)
 {
-	const struct cpu *c = r->s.cpu[DM_64];
-	bool native = in && translated_natively(c, in);
-	u64 dead = in && host->trap != TRAP_NONE && host->r.rip == k->r.rip ? translated_dead(c, in)
-									    : 0;
+	u32 mode = r->s.mode[k->mode];
+	bool native = in && translated_natively(mode, in);
+	bool fault = host->trap != TRAP_NONE && host->r.rip == k->r.rip;
+	u64 dead = in && fault ? translated_dead(mode, in) : 0;
 
 	soft->r.rflags = (soft->r.rflags & ~dead) | (host->r.rflags & dead);
 	if (!count)
 		return;
 	if (!r->s.translated)
-		r->interpreted++;
+		r->interpreted[k->mode]++;
 	else if (!native)
-		r->by_body++;
+		r->by_body[k->mode]++;
 	else {
-		r->natively++;
-		r->native[(in->pfx & PFX_MEM) != 0][in->form]++;
+		r->natively[k->mode]++;
+		r->native[k->mode][(in->pfx & PFX_MEM) != 0][in->form]++;
 	}
 }
 
@@ -149,7 +150,7 @@ static bool check_case(struct run *r, const struct diff_case *k, struct diff_res
 
 	soft_run(&r->s, k, &soft);
 	in = r->s.form == 0xffff ? NULL : &r->s.insn;
-	if (r->o.translated && k->mode == DM_64)
+	if (r->o.translated)
 		translated(r, k, in, host, &soft, !last);
 	if (!last)
 		report_count(&r->rep, k, in ? in->form : 0xffff, host->trap);
@@ -236,36 +237,37 @@ static int parse(struct options *o, int argc, char **argv)
 	return 0;
 }
 
-/* 1 if a form that was translated was so less than 100 times. */
-static int report_translated(const struct run *r, bool strict)
+/* 1 if a form that was translated was so less than 100 times (32-bit code: 20). */
+static int report_translated(const struct run *r, enum diff_mode mode, bool strict)
 {
-	unsigned forms[2] = {0, 0}, few = 0;
+	unsigned forms[2] = {0, 0}, few = 0, enough = mode == DM_64 ? 100 : 20;
 	u32 least[2] = {~0u, ~0u};
 
 	for (unsigned m = 0; m < 2; m++)
 		for (unsigned i = 0; i < insn_form_count; i++) {
-			u32 n = r->native[m][i];
+			u32 n = r->native[mode][m][i];
 			if (!n)
 				continue;
 			forms[m]++;
 			least[m] = n < least[m] ? n : least[m];
-			if (n < 100 && strict) {
+			if (n < enough && strict) {
 				printf("  short: %s map %u opcode %02x %s: %u cases translated\n",
 				       insn_forms[i].name, insn_forms[i].map, insn_forms[i].opcode,
 				       m ? "memory" : "registers", n);
 				few++;
 			}
 		}
-	printf("diff: 64-bit cases in host code %llu, by a body called from it %llu, not "
+	printf("diff: %s-bit cases in host code %llu, by a body called from it %llu, not "
 	       "translated "
 	       "%llu\n",
-	       (unsigned long long)r->natively, (unsigned long long)r->by_body,
-	       (unsigned long long)r->interpreted);
+	       mode == DM_64 ? "64" : "32", (unsigned long long)r->natively[mode],
+	       (unsigned long long)r->by_body[mode], (unsigned long long)r->interpreted[mode]);
 	printf("diff: forms in host code: %u with registers (least %u times), %u with memory "
 	       "(least "
 	       "%u)\n",
 	       forms[0], forms[0] ? least[0] : 0, forms[1], forms[1] ? least[1] : 0);
-	return few || (strict && (!forms[0] || !forms[1] || r->interpreted > r->natively / 4));
+	return few ||
+	       (strict && (!forms[0] || !forms[1] || r->interpreted[mode] > r->natively[mode] / 4));
 }
 
 int main(int argc, char **argv)
@@ -278,8 +280,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (native_open(&r.n) || soft_open(&r.s, r.n.sh->has_fs, r.o.translated))
 		return 3;
-	for (unsigned m = 0; m < 2; m++)
-		if (!(r.native[m] = calloc(insn_form_count, sizeof(u32))))
+	for (unsigned m = 0; m < DM_COUNT * 2; m++)
+		if (!(r.native[m / 2][m & 1] = calloc(insn_form_count, sizeof(u32))))
 			return 3;
 	gen_plan_open(&r.plan, r.s.model.features, r.o.form);
 	if (!r.plan.count) {
@@ -295,8 +297,8 @@ int main(int argc, char **argv)
 	       (unsigned long long)r.host_noise,
 	       (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
 	err |= report_print(&r.rep, &r.plan, r.o.cases >= 1000000 && !r.o.form, r.o.list);
-	if (r.o.translated)
-		err |= report_translated(&r, r.o.cases >= 1000000 && !r.o.form);
+	for (unsigned m = 0; m < DM_COUNT && r.o.translated; m++)
+		err |= report_translated(&r, m, r.o.cases >= 1000000 && !r.o.form);
 	/* noise is rare, or it is no noise */
 	err |= r.host_noise > 3 + r.o.cases / 1000000;
 	native_close(&r.n);

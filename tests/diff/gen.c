@@ -163,8 +163,11 @@ void gen_case(const struct soft *soft, const struct gen_plan *p, u64 seed, u64 i
 		place_code(&g);
 		general(&g);
 		gen_encode(&g);
-		if (gen_operands(&g))
+		if (gen_operands(&g)) {
+			for (unsigned n = 0; n < 16 && k->mode == DM_32; n++)
+				k->r.gpr[n] = (u32)k->r.gpr[n];
 			return;
+		}
 	}
 	/* no way to point this form at the sandbox: an INT3 */
 	k->code[0] = 0xcc;

@@ -2,9 +2,9 @@
 /*
  * soft: executes cases in the interpreter, at CPL 3 in long mode, paging as the host's.
  *
- * With `translate` those of 64-bit mode go through translated code. One CPU per mode, with page
- * tables that map the sandbox where the host has it. Exceptions are taken where the body's long
- * jump lands, before delivery.
+ * With `translate` they go through translated code. One CPU per mode, or one whose mode changes if
+ * they are translated, with page tables that map the sandbox where the host has it. Exceptions are
+ * taken where the body's long jump lands, before delivery.
  */
 #include "soft.h"
 
@@ -91,10 +91,17 @@ static struct cpu_segment flat(u16 sel, u32 ar)
 	return (struct cpu_segment){.limit = 0xffffffff, .ar = ar, .sel = sel};
 }
 
+static struct cpu_segment code_segment(enum diff_mode mode)
+{
+	u32 code = AR_P | AR_DPL | AR_S | AR_G | 11;
+
+	return mode == DM_64 ? flat(SEL_CS64, code | AR_L) : flat(SEL_CS32, code | AR_DB);
+}
+
 static void load_state(struct soft *s, enum diff_mode mode, bool has_fs)
 {
 	struct cpu_state st;
-	u32 data = AR_P | AR_DPL | AR_S | AR_DB | AR_G | 3, code = AR_P | AR_DPL | AR_S | AR_G | 11;
+	u32 data = AR_P | AR_DPL | AR_S | AR_DB | AR_G | 3;
 
 	cpu_state_reset(&st, 0, true);
 	st.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
@@ -106,7 +113,7 @@ static void load_state(struct soft *s, enum diff_mode mode, bool has_fs)
 	for (unsigned i = 0; i < 6; i++)
 		st.seg[i] = flat(SEL_DATA, data);
 	st.seg[S_FS] = st.seg[S_GS] = (struct cpu_segment){.ar = AR_UNUSABLE};
-	st.seg[S_CS] = mode == DM_64 ? flat(SEL_CS64, code | AR_L) : flat(SEL_CS32, code | AR_DB);
+	st.seg[S_CS] = code_segment(mode);
 	/* no I/O permission bitmap */
 	st.seg[S_TR] = (struct cpu_segment){.limit = 0x65, .ar = AR_P | 11, .sel = 0x40};
 	st.rflags = FL_R1 | FL_IF;
@@ -165,11 +172,14 @@ int soft_open(struct soft *s, bool has_fs, bool translate)
 	memset(s->tables, 0, TABLE_SIZE);
 	build_tables(s);
 	for (unsigned m = 0; m < DM_COUNT; m++) {
-		s->cpu[m] = translate && m == DM_64 ? translated_open(&s->model, &ops, s, s->code)
-						    : plain_cpu(s);
+		if (translate)
+			s->cpu[m] = m ? s->cpu[0] : translated_open(&s->model, &ops, s, s->code);
+		else
+			s->cpu[m] = plain_cpu(s);
 		if (!s->cpu[m])
 			return -1;
 		load_state(s, m, has_fs);
+		s->mode[m] = s->cpu[m]->mode;
 	}
 	s->translate = translate;
 	return catch_faults(translate);
@@ -178,7 +188,7 @@ int soft_open(struct soft *s, bool has_fs, bool translate)
 void soft_close(struct soft *s)
 {
 	for (unsigned m = 0; m < DM_COUNT; m++)
-		if (!s->translate || m != DM_64)
+		if (!s->translate)
 			free(s->cpu[m]);
 	free(s->data);
 	free(s->pattern);
@@ -188,10 +198,10 @@ void soft_close(struct soft *s)
 
 /* --- state in, state out --- */
 
-static void put_state(struct cpu *c, const struct diff_regs *r)
+static void put_state(struct cpu *c, const struct diff_regs *r, enum diff_mode mode)
 {
 	struct cpu_fpu *f = &c->s.fpu;
-	u64 changed = (c->rflags ^ r->rflags) & FL_AC;
+	bool changed = (c->rflags ^ r->rflags) & FL_AC || (mode == DM_64) != !!(c->mode & MODE_64);
 
 	memcpy(c->r, r->gpr, sizeof(r->gpr));
 	c->rip = r->rip;
@@ -213,6 +223,7 @@ static void put_state(struct cpu *c, const struct diff_regs *r)
 	if (changed || c->s.seg[S_FS].base != r->fs_base || c->s.seg[S_GS].base != r->gs_base) {
 		c->s.seg[S_FS].base = r->fs_base;
 		c->s.seg[S_GS].base = r->gs_base;
+		c->s.seg[S_CS] = code_segment(mode);
 		cpu_update_mode(c);
 	}
 }
@@ -246,7 +257,7 @@ static noinline int step(struct soft *s, struct cpu *c)
 {
 	if (__builtin_setjmp(c->jb))
 		return c->jump;
-	if (s->translate && c == s->cpu[DM_64])
+	if (s->translate)
 		s->translated = translated_one(c);
 	else
 		interp_one(c);
@@ -287,7 +298,7 @@ void soft_run(struct soft *s, const struct diff_case *k, struct diff_result *out
 
 	memcpy(s->code + at, k->code, len);
 	box_patch(s->data, k);
-	put_state(c, &k->r);
+	put_state(c, &k->r, k->mode);
 	if (k->flush)
 		tlb_flush_nonglobal(c);
 	c->step_insn.len = 0;
@@ -316,5 +327,5 @@ int soft_decode(const struct soft *s, const struct diff_case *k, struct insn *in
 
 	memset(bytes, 0xcc, sizeof(bytes));
 	memcpy(bytes, k->code, sizeof(k->code));
-	return insn_decode(in, bytes, 16, k->r.rip, s->cpu[k->mode]->mode, s->model.features);
+	return insn_decode(in, bytes, 16, k->r.rip, s->mode[k->mode], s->model.features);
 }

@@ -9,11 +9,12 @@
 
 struct soft {
 	struct cpu *cpu[DM_COUNT];
+	u32 mode[DM_COUNT]; /* MODE_*, as the decoder wants it */
 	struct cpu_model model;
 	u8 *data, *pattern, *code, *tables;
 	u16 form;	  /* the form last decoded, 0xffff: none */
 	struct insn insn; /* and its instruction */
-	bool translate;	  /* cases of 64-bit mode are translated */
+	bool translate;	  /* cases are translated, by one CPU whose mode changes */
 	bool translated;  /* the last one was */
 };
 

@@ -121,8 +121,13 @@ bool translated_one(struct cpu *c)
 		interp_one(c);
 		return false;
 	}
-	if (trans_run(v, t) == TX_PLAIN && (t = trans_plain(v, b, t)) != NULL)
-		trans_run(v, t);
+	while (trans_run(v, t) == TX_PLAIN) {
+		t = trans_plain(v, b, trans_block(v, b));
+		if (!t) {
+			interp_one(c);
+			return false;
+		}
+	}
 	writes_are_known(c, before);
 	return true;
 }
@@ -139,17 +144,17 @@ bool translated_fixup(void *ucontext)
 	return true;
 }
 
-bool translated_natively(const struct cpu *c, const struct insn *in)
+bool translated_natively(u32 mode, const struct insn *in)
 {
-	struct tclass t = classify(in, c->mode);
+	struct tclass t = classify(in, mode);
 
 	return t.kind != T_INTERP && t.kind != T_END;
 }
 
-u64 translated_dead(const struct cpu *c, const struct insn *in)
+u64 translated_dead(u32 mode, const struct insn *in)
 {
 	static const u16 fl[] = {FL_CF, FL_PF, FL_AF, FL_ZF, FL_SF, FL_OF};
-	struct tclass t = classify(in, c->mode);
+	struct tclass t = classify(in, mode);
 	u64 dead = 0;
 
 	for (unsigned i = 0; i < 6; i++)

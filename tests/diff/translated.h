@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * translated: cases of 64-bit mode in translated code: a block of one instruction each.
+ * translated: cases in translated code: a block of one instruction each.
  */
 #ifndef DIFF_TRANSLATED_H
 #define DIFF_TRANSLATED_H
@@ -18,10 +18,10 @@ struct cpu *translated_open(const struct cpu_model *model, const struct cpu_ops 
 bool translated_one(struct cpu *c);
 /* A signal at `rip`; see trans_fixup. */
 bool translated_fixup(void *ucontext);
-/* Is the instruction one that the translator copies or glues? */
-bool translated_natively(const struct cpu *c, const struct insn *in);
+/* Is the instruction one that the translator copies or glues in that mode (MODE_*)? */
+bool translated_natively(u32 mode, const struct insn *in);
 /* RFLAGS bits that it overwrites whatever they were: at its fault they may be anything, since it
  * will run again. */
-u64 translated_dead(const struct cpu *c, const struct insn *in);
+u64 translated_dead(u32 mode, const struct insn *in);
 
 #endif

@@ -787,7 +787,7 @@ def other_run(package, command, *args, timeout=2 * BOOT):
         return match.group(1).decode(errors="replace").replace("\r", "")
 
 
-def other_kernel(package, machine, suffix):
+def other_kernel(package, machine, suffix, *args):
     """Each kernel comes up with 1, 2 and 4 CPUs and reads back what it wrote to a disk; with 2 only
     where a sanitizer makes every boot last minutes."""
     run = ("nproc; uname -mr; head -c 1048576 /dev/urandom >/tmp/r;"
@@ -798,7 +798,7 @@ def other_kernel(package, machine, suffix):
         with open(disk, "wb") as f:
             f.truncate(1 << 20)
         for cpus in (1, 2, 4) if os.environ.get("HOLM_MODE", "plain") == "plain" else (2,):
-            out = other_run(package, run, "-c", str(cpus), "--disk", disk).splitlines()
+            out = other_run(package, run, "-c", str(cpus), "--disk", disk, *args).splitlines()
             print(cpus, out, flush=True)
             check(out[0] == str(cpus), "nproc says %s, want %d" % (out[0], cpus))
             check(re.search(suffix + " " + machine + "$", out[1]), "uname says %s" % out[1])
@@ -824,6 +824,49 @@ def kernel_686():
 @case("full", 1200)
 def kernel_686_pae():
     other_kernel("linux-image-686-pae:i386", "i686", r"\d-686-pae")
+
+
+@case("full", 600)
+def kernel_686_translated():
+    other_kernel("linux-image-686:i386", "i686", r"\d-686", "--engine", "soft,translate=on")
+
+
+@case("full", 600)
+def kernel_686_pae_translated():
+    other_kernel("linux-image-686-pae:i386", "i686", r"\d-686-pae", "--engine", "soft,translate=on")
+
+
+@case("full", 3600)
+def kernel_686_lockstep():
+    """A boot, each block compared with the interpreter's."""
+    with scratch("lockstep") as d:
+        other_run("linux-image-686:i386", "uname -m", "--json=" + d + "/j", "--engine",
+                  "soft,translate=lockstep", timeout=3500)
+        with open(d + "/j") as f:
+            count = json.load(f)["counters"]
+    check(count["compared"] > 1000000 and count["uncompared"] < count["compared"] / 1000, count)
+    print(count)
+
+
+@case("full", 600)
+def compat_translated():
+    """32-bit programs under a 64-bit kernel."""
+    sizes = "head -c 3000000 /dev/zero | sha256sum; seq 1 20000 | sort -n | md5sum; uname -m"
+    words = "quiet holm.run=" + holmvm.b64("echo holm-begin;" + sizes)
+    with scratch("compat") as d:
+        with Vm("--kernel", other_mini("linux-image-amd64") + "/vmlinuz", "--initrd",
+                other_mini("linux-image-686:i386") + "/initrd", "-c", "2", "--json=" + d + "/j",
+                "--engine", "soft,translate=on", "--append", words, tty=False) as vm:
+            out = vm.expect(rb"(?s)holm-begin\r*\n(.*?)holm-exit: 0", 2 * BOOT).group(1).decode()
+            check(vm.wait(60) == 0, "exit code %s after power-off" % vm.code)
+        with open(d + "/j") as f:
+            count = json.load(f)["counters"]
+    want = "".join("%d\n" % i for i in range(1, 20001)).encode()
+    check(hashlib.sha256(bytes(3000000)).hexdigest() in out, out)
+    check(hashlib.md5(want).hexdigest() in out and "x86_64" in out, out)
+    # what is not translated is counted: two million would be the programs
+    check(count["instructions"] < 20000000, count)
+    print(count)
 
 
 @case("full", 1200)

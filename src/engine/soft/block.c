@@ -105,6 +105,8 @@ static bool decode_one(struct vcpu *v, struct block *b, const struct source *src
 			return false;
 		b->untranslated = true;
 	}
+	if (unlikely(v->lockstep) && r == INSN_OK && lockstep_first(b, in))
+		return false;
 	in->off = (u16)pos;
 	if (r == INSN_OK)
 		interp_bind(in, b->mode);
@@ -208,7 +210,7 @@ struct block *block_known(struct vcpu *v, u64 rip)
 	struct cpu *c = &v->cpu;
 	const struct itlb_entry *e = &c->itlb[c->cpl == 3][rip >> 12 & (ITLB_ENTRIES - 1)];
 	struct block *b;
-	if (!(c->mode & MODE_64) || e->tag != rip >> 12 || !e->host)
+	if (!code_known(c, rip) || e->tag != rip >> 12 || !e->host)
 		return NULL;
 	b = block_find(v, e->gpa | (rip & (RAM_PAGE - 1)), rip);
 	return b && b->trusted && block_current(b) ? b : NULL;

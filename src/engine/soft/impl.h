@@ -169,7 +169,8 @@ void block_close(struct vcpu *v);
 void block_reset(struct vcpu *v);
 /* The block at cpu.rip, decoded if need be; NULL: step uncached. Raises (fetch faults). */
 struct block *block_at(struct vcpu *v);
-/* The one at rip in 64-bit code, if it is decoded and good and the TLB knows rip; or NULL. */
+/* The one at rip in code that can be translated, if it is decoded and good and the TLB knows rip;
+ * or NULL. */
 struct block *block_known(struct vcpu *v, u64 rip);
 
 /* world.c */

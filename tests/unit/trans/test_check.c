@@ -70,7 +70,7 @@ static void lookup(struct lookup l)
 	top = e.p;
 	e_pext_gs(&e, H_R11, H_R10, G(hot.mask));
 	e_gs_load(&e, H_R10, l.table);
-	e_load(&e, H_R11, H_R10, H_R11, 3, 0);
+	e_load(&e, 8, H_R11, H_R10, H_R11, 3, 0);
 	if (l.tested) {
 		e_test_imm8(&e, H_R11, 1);
 		miss = e_jcc_fwd(&e, 4);
@@ -80,7 +80,7 @@ static void lookup(struct lookup l)
 		BYTES(0x4a, 0x89);
 		e_mem(&e, H_RCX, H_RBX, H_R11, 0, 16 + l.disp);
 	} else {
-		e_load(&e, H_RCX, H_RBX, H_R11, 0, 16 + l.disp);
+		e_load(&e, 8, H_RCX, H_RBX, H_R11, 0, 16 + l.disp);
 	}
 	e_jmp(&e, cache + 64);
 	main_end = e.p;
@@ -179,7 +179,7 @@ static void guard(struct guard g)
 		BYTES(0x4a, 0x89);
 		e_mem(&e, H_RCX, H_RSI, H_R10, 0, g.disp);
 	} else {
-		e_load(&e, H_RCX, H_RSI, H_R10, 0, g.disp);
+		e_load(&e, 8, H_RCX, H_RSI, H_R10, 0, g.disp);
 	}
 	e_jmp(&e, cache + 64);
 	main_end = e.p;
@@ -187,7 +187,7 @@ static void guard(struct guard g)
 		e_here(&e, miss);
 		e_lea(&e, H_R10, H_RSI, NOREG, 0, g.lo, 8);
 		e_mov_imm(&e, H_R11, (u64)ti);
-		e_call(&e, g.slot == SLOT_WRITE && !g.side_read ? x->slot_write : x->slot_read);
+		e_call(&e, g.slot == SLOT_WRITE && !g.side_read ? x->slot_stub[0][1] : x->slot_stub[0][0]);
 		e_jmp(&e, back);
 	}
 }
@@ -335,11 +335,11 @@ int main(void)
 	x->rw = cache;
 	x->stubs = 1024;
 	x->miss = cache + 128;
-	x->slot_read = cache + 192;
-	x->slot_write = cache + 256;
+	x->slot_stub[0][0] = cache + 192;
+	x->slot_stub[0][1] = cache + 256;
 	x->interp = cache + 320;
 	x->simd = cache + 384;
-	x->stack = cache + 448;
+	x->stack_stub[0] = cache + 448;
 	x->stack_leave = cache + 512;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

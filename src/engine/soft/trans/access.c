@@ -74,7 +74,7 @@ void emit_ea_again(struct emit *e, const struct ea *ea)
 		else
 			e_lea(e, H_R10, base, index, ea->scale, (s32)ea->disp, ea->size);
 		if (ea->segment)
-			e_gs(e, true, 0x03, H_R10, ea->segment); /* add */
+			e_gs(e, !ea->narrow, 0x03, H_R10, ea->segment); /* add */
 		break;
 	case EA_STORED: e_gs_load(e, H_R10, G(hot.ea)); break;
 	}
@@ -85,7 +85,7 @@ static bool in_slot(unsigned guest)
 	return guest < 16 && home[guest] == NOREG;
 }
 
-struct ea ea_of(const struct insn *in)
+struct ea ea_of(const struct tr *t, const struct insn *in)
 {
 	unsigned b = in->base / 8u, x = in->index / 8u;
 	struct ea ea = {.kind = EA_AGAIN,
@@ -93,14 +93,39 @@ struct ea ea_of(const struct insn *in)
 			.index = x,
 			.scale = in->scale,
 			.size = in->asz,
+			.narrow = t->word == 4,
 			.disp = in->disp};
 	if (in->seg == S_FS || in->seg == S_GS)
 		ea.segment = (u32)(G(cpu.seg_base) + in->seg * 8u);
-	if (b < 16 && x == 16 && home[b] != NOREG && in->asz == 8 && !ea.segment) {
+	/* in 32-bit code the sum is cut, but the register alone is none */
+	if (b < 16 && x == 16 && home[b] != NOREG && !ea.segment &&
+	    (in->asz == 8 || (t->word == 4 && !in->disp))) {
 		ea.kind = EA_SIMPLE;
 		ea.base = home[b];
 	}
 	return ea;
+}
+
+/* The operand is counted from FS or GS in 32-bit code: r10 = its linear address if the segment is
+ * one that adds no more than its base and the offset is aligned, so that the operand does not go
+ * over its end; else to the miss that comes next. */
+static void emit_ea_segment(struct tr *t, const struct insn *in, const struct ea *ea)
+{
+	struct emit *e = &t->e;
+	struct ea offset = *ea;
+	unsigned size = t->t->ti[t->i].size;
+	offset.segment = 0;
+	emit_ea_again(e, &offset);
+	e8(e, 0x65); /* test byte gs:[seg_wide], bit */
+	e8(e, 0xf6);
+	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(cpu.seg_wide));
+	e8(e, BIT(in->seg));
+	t->no_seg[0] = e_jcc_fwd(e, 4);
+	if (size > 1 && (ea->base < 16 || ea->index < 16)) {
+		e_test_imm8(e, H_R10, size - 1);
+		t->no_seg[1] = e_jcc_fwd(e, 5);
+	}
+	e_gs(e, false, 0x03, H_R10, ea->segment); /* add */
 }
 
 /* The same, and `ea` tells how to have it again. Clobbers r11, too. */
@@ -109,9 +134,13 @@ void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
 	struct emit *e = &t->e;
 	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
 	t->r10_holds = 0;
-	*ea = ea_of(in);
+	*ea = ea_of(t, in);
 	if ((b < 16 || x < 16) && (in->disp != (s32)in->disp || in->disp < -0x7fffffff))
 		t->failed = true;
+	if (ea->segment && ea->narrow) {
+		emit_ea_segment(t, in, ea);
+		return;
+	}
 	if (!in_slot(b) || !in_slot(x)) {
 		emit_ea_again(e, ea);
 		return;
@@ -139,7 +168,7 @@ unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsign
 	top = e->p;
 	e_page_number(e);
 	e_gs_load(e, H_R10, write ? G(hot.wt) : G(hot.rt));
-	e_load(e, H_R11, H_R10, H_R11, 3, 0);
+	e_load(e, 8, H_R11, H_R10, H_R11, 3, 0);
 	e_test_imm8(e, H_R11, 1);
 	miss = e_jcc_fwd(e, 4);
 	if (cross) {
@@ -152,6 +181,9 @@ unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsign
 	s = side_new(t);
 	s->kind = SIDE_MISS;
 	s->from = miss;
+	s->also[0] = t->no_seg[0];
+	s->also[1] = t->no_seg[1];
+	t->no_seg[0] = t->no_seg[1] = NULL;
 	s->back = e->p;
 	s->ea = *ea;
 	s->ti = ti;
@@ -171,13 +203,16 @@ void emit_host(struct tr *t, const struct ea *ea)
 	}
 }
 
-/* Both for [host register + disp] of 8 bytes: the stack. */
-unsigned emit_lookup_at(struct tr *t, struct tinsn *ti, unsigned base, s32 disp, bool write)
+/* Both for [RSP or RBP + disp], a word: the stack. */
+unsigned emit_lookup_at(struct tr *t, struct tinsn *ti, unsigned guest, s32 disp, bool write)
 {
-	struct ea ea = {.kind = EA_SIMPLE, .base = base, .disp = disp};
+	struct ea ea = {.kind = EA_SIMPLE, .base = home[guest], .disp = disp};
 	unsigned miss;
-	e_lea(&t->e, H_R10, base, NOREG, 0, disp, 8);
-	miss = emit_lookup(t, ti, &ea, 8, write);
+	if (t->word == 4 && disp)
+		ea = (struct ea){
+			.kind = EA_AGAIN, .base = guest, .index = 16, .size = 4, .disp = disp};
+	emit_ea_again(&t->e, &ea);
+	miss = emit_lookup(t, ti, &ea, t->word, write);
 	emit_host(t, &ea);
 	return miss;
 }

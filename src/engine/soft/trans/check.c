@@ -97,6 +97,7 @@ struct check {
 	struct state s;
 	struct compare c;
 	u32 vars;
+	bool narrow; /* 32-bit code: numbers in guest registers are below 2^32 */
 	struct {
 		struct lin of;
 		u32 var;
@@ -172,11 +173,50 @@ static struct value fresh(struct check *k)
 	return v;
 }
 
-/* The lower half of a sum: the same number for the same sum. */
-static struct value cut(struct check *k, const struct lin *of)
+/* In 32-bit code: a register, or what lies in or right behind a window's bytes, whose page ends below
+ * 4 GiB. */
+static bool no_upper_half(const struct check *k, const struct lin *of)
 {
+	s64 at;
+	if (!k->narrow)
+		return false;
+	if (of->n == 1 && of->coef[0] == 1 && !of->k)
+		return true;
+	for (u32 f = 0; f < k->s.facts; f++)
+		if (k->s.fact[f].kind == F_RANGE && apart(of, &k->s.fact[f].lin, &at) && at >= 0 &&
+		    at <= k->s.fact[f].len)
+			return true;
+	return false;
+}
+
+/* The lower half of a sum: the same number for the same sum. */
+static struct value cut(struct check *k, const struct lin *sum)
+{
+	struct lin whole = *sum;
+	const struct lin *of = &whole;
 	struct value v = {.what = W_NUMBER};
 	unsigned i;
+	if (no_upper_half(k, of)) {
+		v.lin = *of;
+		return v;
+	}
+	/* what was cut before need not have been: only the lower half counts */
+	for (i = 0; i < whole.n; i++) {
+		u32 var = whole.var[i], c;
+		s64 times = whole.coef[i];
+		for (c = 0; c < k->cuts && k->cut[c].var != var; c++)
+			;
+		if (c < k->cuts) {
+			add_term(&whole, var, (s64)(0 - (u64)times));
+			if (!add_lin(&whole, &k->cut[c].of, times))
+				return fresh(k);
+			i = ~0u; /* from the start: terms have moved */
+		}
+	}
+	if (no_upper_half(k, of)) {
+		v.lin = *of;
+		return v;
+	}
 	for (i = 0; i < k->cuts && !equal(&k->cut[i].of, of); i++)
 		;
 	if (i == k->cuts) {
@@ -480,14 +520,14 @@ static bool vcpu_block(struct check *k, const struct insn *in)
 			*cell(k, in->disp) = in->osz == 8 ? k->s.r[in->reg] : fresh(k);
 		return true;
 	}
-	if (f->map == 0 && op == 0x03 && in->osz == 8) { /* add r, gs:[a segment's base] */
+	if (f->map == 0 && op == 0x03 && in->osz >= 4) { /* add r, gs:[a segment's base] */
 		v = gs_value(k, in->disp);
 		if (v.what != W_NUMBER || k->s.r[in->reg].what != W_NUMBER)
 			return no(k, "an addition of two addresses");
 		v.lin = k->s.r[in->reg].lin;
 		if (!add_term(&v.lin, (u32)(0x80000000u | (u32)in->disp), 1))
 			return no(k, "too many terms");
-		set(k, in->reg, v);
+		set(k, in->reg, in->osz == 8 ? v : cut(k, &v.lin));
 		return true;
 	}
 	if (f->map == 0 && op == 0x2b && in->osz == 8 && is_slot(in->disp, &slot, &field) &&
@@ -602,15 +642,17 @@ static bool registers(struct check *k, const struct insn *in)
 			    (struct value){.what = W_NUMBER, .lin = number((s64)in->imm)});
 			return true;
 		}
-		if ((op == 0x81 || op == 0x83) && wide && (sub == 0 || sub == 5) &&
-		    k->s.r[in->rm].what == W_NUMBER) {
-			s64 by = sub ? -(s64)in->imm : (s64)in->imm;
-			k->s.r[in->rm].lin.k = (s64)((u64)k->s.r[in->rm].lin.k + (u64)by);
+		if ((((op == 0x81 || op == 0x83) && (sub == 0 || sub == 5)) || (op == 0xff && sub < 2)) &&
+		    in->osz >= 4 && k->s.r[in->rm].what == W_NUMBER) {
+			u64 by = op == 0xff ? 1 : in->imm;
+			v = k->s.r[in->rm];
+			v.lin.k = (s64)((u64)v.lin.k + (sub ? 0 - by : by));
+			set(k, in->rm, wide ? v : cut(k, &v.lin));
 			return true;
 		}
-		if (op == 0xff && wide && sub < 2 && k->s.r[in->rm].what == W_NUMBER) {
-			k->s.r[in->rm].lin.k =
-				(s64)((u64)k->s.r[in->rm].lin.k + (sub ? ~0ull : 1ull));
+		if (k->narrow && op == 0x83 && sub == 4 && in->osz == 4 && (s64)in->imm >= 0 &&
+		    in->rm == H_R11) { /* a masked bit, see emit_bt() */
+			set(k, in->rm, (struct value){.what = W_LOW, .id = (u32)in->imm});
 			return true;
 		}
 		if (op == 0x81 && wide && sub == 7 && k->s.r[in->rm].what == W_DIFF) {
@@ -747,6 +789,8 @@ static bool jcc(struct check *k, unsigned cc, const u8 *to)
 			forget_slot(k, last.slot); /* the side may fill it anew */
 		if (last.kind == C_CROSS && side_bytes(k, to) < last.imm)
 			k->c.imm = side_bytes(k, to);
+		if (k->c.kind == C_CROSS && k->c.imm <= 0)
+			k->c.kind = C_NONE; /* it leads to the body: nothing follows from it */
 		believe(k, cc, false);
 		/* what the way through the side leaves of them */
 		if (last.kind == C_SIMD || last.kind == C_VALID)
@@ -821,6 +865,7 @@ static bool call(struct check *k, const u8 *to)
 	const struct tinsn *ti;
 	struct value *r10 = &k->s.r[H_R10], *r11 = &k->s.r[H_R11];
 	struct fact f = {.kind = F_RANGE};
+	bool write;
 	if (to == x->simd) {
 		*r10 = fresh(k);
 		*r11 = fresh(k);
@@ -848,10 +893,11 @@ static bool call(struct check *k, const u8 *to)
 		*r11 = e;
 		return true;
 	}
-	if (to == x->slot_read || to == x->slot_write) {
+	write = to == x->slot_stub[k->narrow][1];
+	if (write || to == x->slot_stub[k->narrow][0]) {
 		ti = tinsn_of(k, r11);
 		if (!ti || r10->what != W_NUMBER || !ti->slot_len ||
-		    (to == x->slot_write) != ti->slot_write ||
+		    write != ti->slot_write ||
 		    for_writes(ti->slot) != ti->slot_write)
 			return no(k, "a slot without its family");
 		f.slot = ti->slot;
@@ -866,7 +912,7 @@ static bool call(struct check *k, const u8 *to)
 		*r11 = fresh(k);
 		return true;
 	}
-	if (to == x->stack || to == x->stack_leave) {
+	if (to == x->stack_stub[k->narrow] || to == x->stack_leave) {
 		ti = tinsn_of(k, r10);
 		if (!ti || !ti->stack_len || (to == x->stack_leave) != ti->leave)
 			return no(k, "a window without its instruction");
@@ -984,6 +1030,8 @@ static bool step(struct check *k)
 	if (mem && (in->seg == S_FS || in->base / 8u == H_RSP))
 		return no(k, "a segment or the host's stack in an address");
 	c = classify(in, mode & ~3u);
+	if (k->narrow && f->map == 1 && in->opcode == 0xc7 && mem && (in->modrm >> 3 & 7) == 1)
+		c = (struct tclass){.kind = T_COPY, .size = 8}; /* CMPXCHG8B */
 	if (c.kind != T_COPY && c.kind != T_LEA && c.kind != T_NOP && c.kind != T_BT)
 		return no(k, "an instruction that is not copied");
 	if (mem && f->map == 0 && in->opcode == 0x8b && table_load(k, in, &v)) {
@@ -996,6 +1044,12 @@ static bool step(struct check *k)
 		return true;
 	if (c.kind == T_NOP)
 		return true;
+	if (c.kind == T_BT && k->narrow) { /* the bit is masked, the string starts where it is */
+		const struct value *bit = &k->s.r[in->reg];
+		if (bit->what != W_LOW || bit->id >= in->osz * 8u || in->index / 8u < 16 || in->disp)
+			return no(k, "a bit string at an unknown place");
+		return may_access(k, &k->s.r[in->base / 8u & 15], in->osz, in->opcode != 0xa3);
+	}
 	if (c.kind == T_BT) {
 		/* the bit's place was looked up as hot.ea, the string starts at hot.bits */
 		const struct value *b = &k->s.r[in->base / 8u & 15], *ea = &k->s.cell[CELL_EA],
@@ -1081,6 +1135,7 @@ bool check_block(struct trans *x, const struct tblock *t, const u8 *main_end, co
 	k->end = end;
 	k->main_end = main_end;
 	k->dones = 0;
+	k->narrow = t->page && !(t->page->mode & MODE_64);
 	walk(k); /* finds where bodies come back */
 	if (!k->why)
 		walk(k);

@@ -7,25 +7,26 @@
 
 #define FL_ALL 0x3fu
 
-/* A jump out of the canonical addresses faults: left to its body. */
-static enum tkind to_code(const struct insn *in, enum tkind kind)
+/* A jump out of the canonical addresses, or out of 4 GiB, faults: left to its body. */
+static enum tkind to_code(const struct insn *in, unsigned word, enum tkind kind)
 {
-	return canonical(in->imm) ? kind : T_END;
+	return (word == 8 ? canonical(in->imm) : in->imm <= 0xffffffffu) ? kind : T_END;
 }
 
-static enum tkind kind_one(const struct insn *in)
+static enum tkind kind_one(const struct insn *in, unsigned word)
 {
 	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
+	bool full = in->osz == word;
 	if (op < 0x40)
 		return (op & 7) < 6 ? T_COPY : T_INTERP;
 	switch (op) {
-	case 0x50 ... 0x57: return in->osz == 8 ? T_PUSH_R : T_INTERP;
-	case 0x58 ... 0x5f: return in->osz != 8 ? T_INTERP : in->rm == R_RSP ? T_POP_RSP : T_POP_R;
+	case 0x50 ... 0x57: return full ? T_PUSH_R : T_INTERP;
+	case 0x58 ... 0x5f: return !full ? T_INTERP : in->rm == R_RSP ? T_POP_RSP : T_POP_R;
+	case 0x63: return word == 8 ? T_COPY : T_INTERP; /* ARPL */
 	case 0x68:
-	case 0x6a: return in->osz == 8 ? T_PUSH_I : T_INTERP;
-	case 0x70 ... 0x7f: return to_code(in, T_JCC);
+	case 0x6a: return full ? T_PUSH_I : T_INTERP;
+	case 0x70 ... 0x7f: return to_code(in, word, T_JCC);
 	case 0x90: return in->pfx & PFX_REP ? T_INTERP : in->rm == R_RAX ? T_NOP : T_COPY;
-	case 0x63:
 	case 0x69:
 	case 0x6b:
 	case 0x80:
@@ -48,36 +49,36 @@ static enum tkind kind_one(const struct insn *in)
 	case 0xc6:
 	case 0xc7: return reg == 0 ? T_COPY : T_INTERP;
 	case 0xc2:
-	case 0xc3: return in->osz == 8 ? T_RET : T_END;
-	case 0xc9: return in->osz == 8 ? T_LEAVE : T_INTERP;
-	case 0xe3: return in->asz == 8 ? to_code(in, T_JRCXZ) : T_END;
-	case 0xe8: return in->osz == 8 ? to_code(in, T_CALL) : T_END;
+	case 0xc3: return full ? T_RET : T_END;
+	case 0xc9: return full ? T_LEAVE : T_INTERP;
+	case 0xe3: return in->asz == word ? to_code(in, word, T_JRCXZ) : T_END;
+	case 0xe8: return full ? to_code(in, word, T_CALL) : T_END;
 	case 0xe9:
-	case 0xeb: return to_code(in, T_JMP);
+	case 0xeb: return to_code(in, word, T_JMP);
 	case 0xf6:
 	case 0xf7: return T_COPY;
 	case 0xff:
 		if (reg < 2)
 			return T_COPY;
-		if (in->osz == 8 && reg == 2)
+		if (full && reg == 2)
 			return T_CALL_E;
-		if (in->osz == 8 && reg == 4)
+		if (full && reg == 4)
 			return T_JMP_E;
 		if (reg == 6)
-			return in->osz == 8 && in->pfx & PFX_MEM ? T_PUSH_M : T_INTERP;
+			return full && in->pfx & PFX_MEM ? T_PUSH_M : T_INTERP;
 		return T_END;
 	default: return T_INTERP;
 	}
 }
 
-static enum tkind kind_0f(const struct insn *in)
+static enum tkind kind_0f(const struct insn *in, unsigned word)
 {
 	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
 	bool mem = in->pfx & PFX_MEM;
 	switch (op) {
 	case 0x0d:
 	case 0x18 ... 0x1f: return T_NOP; /* ENDBR64, NOP Ev and their like */
-	case 0x80 ... 0x8f: return to_code(in, T_JCC);
+	case 0x80 ... 0x8f: return to_code(in, word, T_JCC);
 	case 0x40 ... 0x4f:
 	case 0x90 ... 0x9f:
 	case 0xa4:
@@ -97,7 +98,13 @@ static enum tkind kind_0f(const struct insn *in)
 	case 0xa3:
 	case 0xab:
 	case 0xb3:
-	case 0xbb: return !mem ? T_COPY : in->asz == 8 ? T_BT : T_INTERP;
+	case 0xbb:
+		if (!mem)
+			return T_COPY;
+		if (in->asz != word || (word == 4 && (in->seg == S_FS || in->seg == S_GS)))
+			return T_INTERP;
+		return T_BT;
+	case 0xc7: return word == 4 && mem && reg == 1 ? T_COPY : T_INTERP; /* CMPXCHG8B */
 	case 0xae:
 		return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY
 										       : T_INTERP;
@@ -110,13 +117,14 @@ static enum tkind kind_system(const struct insn *in, u32 mode)
 {
 	const struct insn_form *f = &insn_forms[in->form];
 	bool cpl0 = !(mode & MODE_CPL);
+	unsigned word = mode_word(mode);
 	if (f->map == 1) {
 		switch (in->opcode) {
 		case 0x01:
 			if (in->modrm == 0xf9)
 				return T_RDTSC;
 			return cpl0 && in->modrm == 0xf8 ? T_SWAPGS : T_INTERP;
-		case 0x05: return T_SYSCALL;
+		case 0x05: return word == 8 ? T_SYSCALL : T_INTERP;
 		case 0x07: return cpl0 && in->osz == 8 ? T_SYSRET : T_INTERP;
 		case 0x31: return T_RDTSC;
 		default: return T_INTERP;
@@ -128,20 +136,30 @@ static enum tkind kind_system(const struct insn *in, u32 mode)
 	case 0x8c: /* the others are #UD */
 		if (in->reg > S_GS)
 			return T_INTERP;
-		return in->pfx & PFX_MEM && in->asz != 8 ? T_INTERP : T_MOV_SEG;
-	case 0x9c: return in->osz == 8 ? T_PUSHF : T_INTERP;
-	case 0x9d: return in->osz == 8 && cpl0 ? T_POPF : T_INTERP;
+		if (in->pfx & PFX_MEM && (in->asz != word || (word == 4 && in->seg >= S_FS)))
+			return T_INTERP;
+		return T_MOV_SEG;
+	case 0x9c: return in->osz == word ? T_PUSHF : T_INTERP;
+	case 0x9d: return in->osz == word && cpl0 ? T_POPF : T_INTERP;
 	case 0xfa: return cpl0 ? T_CLI : T_INTERP;
 	case 0xfb: return cpl0 ? T_STI : T_INTERP;
 	default: return T_INTERP;
 	}
 }
 
-static enum tkind kind(const struct insn *in)
+/* ModRM names memory, but it is a NOP or LEA. */
+static bool no_access(const struct insn *in)
+{
+	unsigned map = insn_forms[in->form].map;
+	return map == 0 ? in->opcode == 0x8d
+			: map == 1 && (in->opcode == 0x0d || (in->opcode & 0xf8) == 0x18);
+}
+
+static enum tkind kind(const struct insn *in, unsigned word)
 {
 	switch (insn_forms[in->form].map) {
-	case 0: return kind_one(in);
-	case 1: return kind_0f(in);
+	case 0: return kind_one(in, word);
+	case 1: return kind_0f(in, word);
 	case 2:
 		return in->opcode == 0xf0 || in->opcode == 0xf1 || in->opcode == 0xf6 ? T_COPY
 										      : T_INTERP;
@@ -223,16 +241,68 @@ static bool flags_may_stay(const struct insn *in)
 	return false;
 }
 
-struct tclass classify(const struct insn *in, u32 mode)
+/* Does one of its operands live in a general register, or have its width? */
+static bool general_operand(const struct insn_form *f)
+{
+	if (f->map == 6 && (f->opcode == 0x60 || f->opcode == 0x61))
+		return true; /* VPCMPESTRM, VPCMPESTRI: lengths in EAX and EDX */
+	for (unsigned i = 0; i < f->operands; i++)
+		switch ((enum insn_opk)f->op[i].kind) {
+		case OP_E:
+		case OP_G:
+		case OP_R:
+		case OP_VREG: return true;
+		default:
+			if (f->op[i].width == OPW_Y)
+				return true;
+		}
+	return false;
+}
+
+/* In 32-bit code: does it mean the same in the host's 64-bit mode, and is its operand where flat
+ * segments have it? */
+static bool means_the_same(const struct insn *in)
 {
 	const struct insn_form *f = &insn_forms[in->form];
+	if (f->map == 4 && in->opcode == 0x77) /* VZEROALL, VZEROUPPER: eight registers, not 16 */
+		return false;
+	if (in->pfx & PFX_VEX) {
+		/* VEX.W is ignored where it would make a number of 64 bits; so is the fourth bit of
+		 * a register in an immediate */
+		if (in->pfx & PFX_W && general_operand(f))
+			return false;
+		if (f->imm == IMM_IS4 && in->imm & 0x80)
+			return false;
+	}
+	return !(in->pfx & PFX_MEM) || (in->asz != 2 && in->seg != S_CS);
+}
+
+/* An operand at a known place in FS or GS goes over the end of 4 GiB, where nothing looks. */
+static bool over_end(const struct insn *in, unsigned size)
+{
+	return in->pfx & PFX_MEM && (in->seg == S_FS || in->seg == S_GS) &&
+	       in->base == REG_OFF_ZERO && in->index == REG_OFF_ZERO &&
+	       in->disp + size - 1 > 0xffffffff;
+}
+
+struct tclass classify(const struct insn *given, u32 mode)
+{
+	struct insn general = *given;
+	const struct insn *in = &general;
+	const struct insn_form *f;
 	struct tclass t = {.kind = T_INTERP, .fl_read = FL_ALL, .fl_touch = true};
-	bool end = f->attr & IA_END;
+	unsigned word = mode_word(mode);
+	bool end, known;
+	recode_general(&general, mode);
+	f = &insn_forms[in->form];
+	end = f->attr & IA_END;
 	if (in->fn == interp_ud || in->fn == interp_gp0 || in->fn == interp_nm)
 		return t; /* its body raises */
-	t.x87 = mode & MODE_64 && x87_copy(in);
-	t.vec = t.x87 || (mode & MODE_64 && vector_copy(in));
-	if (!(mode & MODE_64) || mode & MODE_STEP || (f->state != IST_INT && !t.vec)) {
+	known = mode_known(mode) && !(mode & MODE_STEP) &&
+		(word == 8 || no_access(in) || means_the_same(in));
+	t.x87 = known && x87_copy(in);
+	t.vec = t.x87 || (known && vector_copy(in));
+	if (!known || (f->state != IST_INT && !t.vec)) {
 		t.kind = end ? T_END : T_INTERP;
 		return t;
 	}
@@ -247,7 +317,9 @@ struct tclass classify(const struct insn *in, u32 mode)
 			t.size = 2;
 		return t;
 	}
-	t.kind = (u8)(t.vec ? T_COPY : kind(in));
+	t.kind = (u8)(t.vec ? T_COPY : kind(in, word));
+	if (word == 4 && t.kind != T_COPY && over_end(in, word))
+		t.kind = T_INTERP;
 	if (t.kind == T_INTERP || ((t.kind == T_COPY || t.kind == T_BT) && !recode_able(in)) ||
 	    (f->attr & IA_PRIV)) {
 		t.kind = end ? T_END : T_INTERP;
@@ -275,7 +347,7 @@ struct tclass classify(const struct insn *in, u32 mode)
 			t.read = f->op[i].access & OPA_R;
 			t.write = f->op[i].access & OPA_W;
 		}
-	if (!t.size || t.size > 32 ||
+	if (!t.size || t.size > 32 || (word == 4 && over_end(in, t.size)) ||
 	    (t.size & (t.size - 1) && t.size != 10)) { /* not an operand this translator knows */
 		t.kind = T_INTERP;
 		t.fl_read = FL_ALL;

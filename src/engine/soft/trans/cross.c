@@ -100,8 +100,8 @@ struct tblock *trans_cross(struct vcpu *v)
 	u64 next = (c->rip | 0xfff) + 1;
 	bool plain = v->plain != NULL;
 	v->plain = NULL;
-	if (plain || v->lockstep || (c->mode & (MODE_64 | MODE_STEP)) != MODE_64 || c->seg_chk ||
-	    (c->rip & 0xfff) < RAM_PAGE - 14 || !canonical(c->rip) || !canonical(next))
+	if (plain || v->lockstep || c->mode & MODE_STEP || !code_known(c, c->rip) ||
+	    (c->rip & 0xfff) < RAM_PAGE - 14 || !canonical(next))
 		return NULL;
 	if (k->rip != c->rip || k->mode != c->mode || k->gen != v->native_gen) {
 		*k = (struct cross){.rip = c->rip, .mode = c->mode, .gen = v->native_gen};

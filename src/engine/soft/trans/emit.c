@@ -77,11 +77,19 @@ void e_lea(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned
 	e_mem(e, reg, base, index, scale, disp);
 }
 
-void e_load(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned scale, s32 disp)
+void e_load(struct emit *e, unsigned size, unsigned reg, unsigned base, unsigned index,
+	    unsigned scale, s32 disp)
 {
-	e_rex(e, true, reg, high(index), high(base));
+	e_rex(e, size == 8, reg, high(index), high(base));
 	e8(e, 0x8b);
 	e_mem(e, reg, base, index, scale, disp);
+}
+
+void e_store(struct emit *e, unsigned size, unsigned reg, unsigned base, unsigned index, s32 disp)
+{
+	e_rex(e, size == 8, reg, high(index), high(base));
+	e8(e, 0x89);
+	e_mem(e, reg, base, index, 0, disp);
 }
 
 void e_pext_gs(struct emit *e, unsigned to, unsigned from, u32 off)

@@ -83,8 +83,10 @@ void e_mov_imm(struct emit *e, unsigned reg, u64 v); /* shortest form that leave
 /* lea: size 8, or 4 (result truncated to 32 bits) */
 void e_lea(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned scale, s32 disp,
 	   unsigned size);
-/* mov reg, [base + index << scale + disp] */
-void e_load(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned scale, s32 disp);
+/* mov reg, [base + index << scale + disp], and back: 8 or 4 bytes, which are extended by 0 */
+void e_load(struct emit *e, unsigned size, unsigned reg, unsigned base, unsigned index,
+	    unsigned scale, s32 disp);
+void e_store(struct emit *e, unsigned size, unsigned reg, unsigned base, unsigned index, s32 disp);
 /* pext to, from, gs:[off] */
 void e_pext_gs(struct emit *e, unsigned to, unsigned from, u32 off);
 /* r11 = bits 47..12 of r10. Clobbers the flags; where they must stay: pext, which takes longer. */

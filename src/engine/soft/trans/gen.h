@@ -29,6 +29,7 @@ struct ea {
 	unsigned base, index; /* EA_SIMPLE: the host's register; EA_AGAIN: the guest's, 16: none */
 	unsigned scale, size;
 	u32 segment; /* its base's place in the vCPU block, 0: none */
+	bool narrow; /* 32-bit code: the sum with the segment's base is cut to 32 bits */
 	s64 disp;
 };
 
@@ -45,10 +46,11 @@ struct side {
 		SIDE_BODY,
 		SIDE_AGAIN
 	} kind;
-	u8 *start; /* its own code */
-	u8 *from;  /* rel32 of the jump that leads here */
-	u8 *back;  /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
-	u8 *done;  /* SIDE_MISS: behind the instruction */
+	u8 *start;   /* its own code */
+	u8 *from;    /* rel32 of the jump that leads here */
+	u8 *also[2]; /* SIDE_MISS: others, or NULL */
+	u8 *back;    /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
+	u8 *done;    /* SIDE_MISS: behind the instruction */
 	struct ea ea;
 	struct tinsn *ti;
 	u8 size;
@@ -63,6 +65,7 @@ struct tr {
 	struct emit e;
 	struct block *b;
 	struct tblock *t;
+	unsigned word; /* bytes of a register, an address, a push: 8, or 4 in 32-bit code */
 	struct side side[SIDE_MAX];
 	unsigned sides;
 	u8 live[BLOCK_INSNS + 2];     /* flags needed before instruction i */
@@ -75,6 +78,7 @@ struct tr {
 	const struct insn *in[BLOCK_INSNS + 2];
 	const u8 *raw[BLOCK_INSNS + 2];
 	u64 rip[BLOCK_INSNS + 2];
+	u8 *no_seg[2];	   /* jumps to the miss of the lookup that comes next, or NULL */
 	u32 r10_holds;	   /* the slot whose addend r10 has, 0: none */
 	u8 *leave[UNROLL]; /* jumps out of the loop but the last: where to is patched later */
 	unsigned leaves;
@@ -103,12 +107,12 @@ struct side *side_new(struct tr *t);
 unsigned reg_in_host(struct emit *e, unsigned n, unsigned scratch);
 void emit_ea_again(struct emit *e, const struct ea *ea);
 /* With no more than a base in a slot. */
-struct ea ea_of(const struct insn *in);
+struct ea ea_of(const struct tr *t, const struct insn *in);
 void emit_ea(struct tr *t, const struct insn *in, struct ea *ea);
 unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsigned size,
 		     bool write);
 void emit_host(struct tr *t, const struct ea *ea);
-unsigned emit_lookup_at(struct tr *t, struct tinsn *ti, unsigned base, s32 disp, bool write);
+unsigned emit_lookup_at(struct tr *t, struct tinsn *ti, unsigned guest, s32 disp, bool write);
 void done_here(struct tr *t, unsigned s);
 
 /* window.c: operands on the stack, without */
@@ -118,6 +122,8 @@ void window_find(struct tr *t, const struct tclass *c);
 void window_guard(struct tr *t, struct tinsn *ti, bool live);
 void window_store(struct tr *t, unsigned from, s32 disp);
 void window_load(struct tr *t, unsigned to, unsigned base, s32 disp);
+/* RSP += by */
+void move_rsp(struct tr *t, s32 by);
 
 /* slot.c: operands that remember their page */
 struct place {
@@ -139,7 +145,7 @@ void emit_interp(struct tr *t, struct tinsn *ti);
 void emit_end(struct tr *t, struct tinsn *ti);
 void body_if(struct tr *t, struct tinsn *ti, unsigned cc);
 void reg_to(struct emit *e, unsigned host, unsigned guest);
-void store_r11(struct emit *e);
+void store_r11(struct tr *t);
 void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
 void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
 void emit_lea(struct tr *t, struct tinsn *ti);

@@ -169,7 +169,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 		u.rc.index = p.index;
 		u.rc.scale = p.scale;
 		u.rc.disp = p.disp;
-		ea = ea_of(in);
+		ea = ea_of(t, in);
 	}
 	n = recode(code, in, raw, &u.rc);
 	if (!n)
@@ -223,13 +223,28 @@ void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *r
 	e8(e, 0x83);
 	e8(e, 0xe3);
 	e8(e, (u8)-in->osz);
-	e_lea(e, H_R10, H_R10, H_R11, 0, 0, 8);
+	e_lea(e, H_R10, H_R10, H_R11, 0, 0, t->word);
 	e_gs_store(e, H_R10, G(hot.ea));
 	ea = (struct ea){.kind = EA_STORED};
 	miss = emit_lookup(t, ti, &ea, c->size, c->write);
-	e_gs_load(e, H_R10, G(hot.bits));
-	e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
-	flags_back(t);
+	if (t->word == 4) { /* the sum was cut: the bit from where it is, not from the start */
+		e_gs_load(e, H_R10, G(hot.ea));
+		e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
+		reg_to(e, H_R11, in->reg);
+		e8(e, 0x41); /* and r11d, imm8 */
+		e8(e, 0x83);
+		e8(e, 0xe3);
+		e8(e, in->osz * 8u - 1);
+		e_gs_store(e, H_R11, G(hot.bits));
+		flags_back(t);
+		e_gs_load(e, H_R11, G(hot.bits));
+		u.rc.host[in->reg] = H_R11;
+		n = recode(code, in, raw, &u.rc);
+	} else {
+		e_gs_load(e, H_R10, G(hot.bits));
+		e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);
+		flags_back(t);
+	}
 	ti->saved = t->saved;
 	for (unsigned i = 0; i < u.n; i++)
 		e_gs_load(e, u.host[i], G_REG(u.guest[i]));
@@ -276,12 +291,10 @@ store:
 		e_gs_store(e, H_R10, G_REG(in->reg));
 }
 
-/* mov [r10], r11 */
-void store_r11(struct emit *e)
+/* mov [r10], r11: a word */
+void store_r11(struct tr *t)
 {
-	e8(e, 0x4d);
-	e8(e, 0x89);
-	e8(e, 0x1a);
+	e_store(&t->e, t->word, H_R11, H_R10, NOREG, 0);
 }
 
 void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
@@ -294,19 +307,19 @@ void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
 			e_mov_imm(e, H_R10, ti->in.imm);
 		else if (from == H_R10)
 			e_gs_load(e, H_R10, G_REG(ti->in.rm));
-		window_store(t, from, -8);
-		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		window_store(t, from, -(s32)t->word);
+		move_rsp(t, -(s32)t->word);
 		return;
 	}
 	flags_away(t, live);
-	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	miss = emit_lookup_at(t, ti, R_RSP, -(s32)t->word, true);
 	ti->saved = t->saved;
 	if (imm)
 		e_mov_imm(e, H_R11, ti->in.imm);
 	else
 		reg_to(e, H_R11, ti->in.rm);
-	store_r11(e);
-	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	store_r11(t);
+	move_rsp(t, -(s32)t->word);
 	done_here(t, miss);
 }
 
@@ -319,15 +332,15 @@ void emit_pop(struct tr *t, struct tinsn *ti, bool live)
 		window_load(t, to, H_R9, 0);
 		if (to == H_R10)
 			e_gs_store(e, H_R10, G_REG(ti->in.rm));
-		e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+		move_rsp(t, (s32)t->word);
 		return;
 	}
 	flags_away(t, live);
-	miss = emit_lookup_at(t, ti, H_R9, 0, false);
+	miss = emit_lookup_at(t, ti, R_RSP, 0, false);
 	ti->saved = t->saved;
-	e_load(e, H_R11, H_R10, NOREG, 0, 0);
+	e_load(e, t->word, H_R11, H_R10, NOREG, 0, 0);
 	reg_from(e, ti->in.rm, H_R11);
-	e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+	move_rsp(t, (s32)t->word);
 	done_here(t, miss);
 }
 
@@ -339,7 +352,7 @@ void emit_pop_rsp(struct tr *t, struct tinsn *ti)
 		emit_interp(t, ti);
 }
 
-/* r10 = the operand, 8 bytes. Its miss side, or -1. */
+/* r10 = the operand, a word. Its miss side, or -1. */
 int load_m(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
@@ -349,29 +362,28 @@ int load_m(struct tr *t, struct tinsn *ti, bool live)
 	if (in_family(t)) {
 		p = slot_operand(t, &ti->in);
 		ti->saved = t->saved;
-		e_load(e, H_R10, p.base, p.index, p.scale, p.disp);
+		e_load(e, t->word, H_R10, p.base, p.index, p.scale, p.disp);
 		return -1;
 	}
 	flags_away(t, live);
 	emit_ea(t, &ti->in, &ea);
-	miss = emit_lookup(t, ti, &ea, 8, false);
+	miss = emit_lookup(t, ti, &ea, t->word, false);
 	emit_host(t, &ea);
 	ti->saved = t->saved;
-	e_load(e, H_R10, H_R10, NOREG, 0, 0);
+	e_load(e, t->word, H_R10, H_R10, NOREG, 0, 0);
 	return (int)miss;
 }
 
 void emit_push_m(struct tr *t, struct tinsn *ti, bool live)
 {
-	struct emit *e = &t->e;
 	int miss;
 	if (!in_window(t)) {
 		emit_interp(t, ti);
 		return;
 	}
 	miss = load_m(t, ti, live);
-	window_store(t, H_R10, -8);
-	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	window_store(t, H_R10, -(s32)t->word);
+	move_rsp(t, -(s32)t->word);
 	if (miss >= 0)
 		done_here(t, (unsigned)miss);
 }
@@ -382,15 +394,15 @@ void emit_leave(struct tr *t, struct tinsn *ti, bool live)
 	unsigned miss;
 	if (in_window(t)) {
 		window_load(t, H_R10, H_RBP, 0);
-		e_lea(e, H_R9, H_RBP, NOREG, 0, 8, 8);
+		e_lea(e, H_R9, H_RBP, NOREG, 0, (s32)t->word, t->word);
 		e_mov(e, H_RBP, H_R10);
 		return;
 	}
 	flags_away(t, live);
-	miss = emit_lookup_at(t, ti, H_RBP, 0, false);
+	miss = emit_lookup_at(t, ti, R_RBP, 0, false);
 	ti->saved = t->saved;
-	e_load(e, H_R11, H_R10, NOREG, 0, 0);
-	e_lea(e, H_R9, H_RBP, NOREG, 0, 8, 8);
+	e_load(e, t->word, H_R11, H_R10, NOREG, 0, 0);
+	e_lea(e, H_R9, H_RBP, NOREG, 0, (s32)t->word, t->word);
 	e_mov(e, H_RBP, H_R11);
 	done_here(t, miss);
 }

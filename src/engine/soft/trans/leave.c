@@ -24,6 +24,10 @@ static void new_rip(struct tr *t, struct tinsn *ti)
 {
 	struct emit *e = &t->e;
 	e_poll(e);
+	if (t->word == 4) { /* all of them will do */
+		e_gs_store(e, H_R10, G(cpu.rip));
+		return;
+	}
 	if (!t->saved) {
 		e_new_rip(e);
 		return;
@@ -112,18 +116,18 @@ void emit_call(struct tr *t, struct tinsn *ti, bool live)
 	if (in_window(t)) {
 		poll_if_back(t, ti);
 		e_mov_imm(e, H_R10, ti->rip + ti->in.len);
-		window_store(t, H_R10, -8);
-		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		window_store(t, H_R10, -(s32)t->word);
+		move_rsp(t, -(s32)t->word);
 		emit_jump(t, ti->in.imm);
 		return;
 	}
 	flags_away(t, live); /* one state for both that may fault */
 	poll_if_back(t, ti);
-	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	miss = emit_lookup_at(t, ti, R_RSP, -(s32)t->word, true);
 	ti->saved = t->saved;
 	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
-	store_r11(e);
-	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	store_r11(t);
+	move_rsp(t, -(s32)t->word);
 	emit_jump(t, ti->in.imm);
 	t->side[miss].done = NULL; /* the body set RIP: leave */
 }
@@ -137,16 +141,16 @@ void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 		window_load(t, H_R10, H_R9, 0);
 		ti->saved = t->saved;
 		new_rip(t, ti);
-		e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
+		move_rsp(t, (s32)t->word + more);
 		to_ibl(t, false);
 		return;
 	}
 	flags_away(t, live);
-	miss = emit_lookup_at(t, ti, H_R9, 0, false);
+	miss = emit_lookup_at(t, ti, R_RSP, 0, false);
 	ti->saved = t->saved;
-	e_load(e, H_R10, H_R10, NOREG, 0, 0);
+	e_load(e, t->word, H_R10, H_R10, NOREG, 0, 0);
 	new_rip(t, ti);
-	e_lea(e, H_R9, H_R9, NOREG, 0, 8 + more, 8);
+	move_rsp(t, (s32)t->word + more);
 	to_ibl(t, false);
 	t->side[miss].done = NULL;
 }
@@ -178,16 +182,16 @@ void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
 	new_rip(t, ti);
 	if (in_window(t)) {
 		e_mov_imm(e, H_R10, ti->rip + ti->in.len);
-		window_store(t, H_R10, -8);
-		e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+		window_store(t, H_R10, -(s32)t->word);
+		move_rsp(t, -(s32)t->word);
 		e_gs_load(e, H_R10, G(cpu.rip));
 		to_ibl(t, true);
 		return;
 	}
-	miss = emit_lookup_at(t, ti, H_R9, -8, true);
+	miss = emit_lookup_at(t, ti, R_RSP, -(s32)t->word, true);
 	e_mov_imm(e, H_R11, ti->rip + ti->in.len);
-	store_r11(e);
-	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	store_r11(t);
+	move_rsp(t, -(s32)t->word);
 	e_gs_load(e, H_R10, G(cpu.rip));
 	to_ibl(t, true);
 	t->side[miss].done = NULL;

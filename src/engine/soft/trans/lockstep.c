@@ -43,10 +43,10 @@ struct store {
 struct image {
 	u64 r[17], fl_res, fl_car, fl_sx, rflags, rip;
 	u64 seg_base[8], x87_rip, x87_dp, dr6_pending, pdpte[4];
-	u32 seg_chk, mode;
+	u32 seg_chk, seg_wide, mode;
 	u16 x87_op, x87_cs, x87_ds;
 	u8 cpl, shadow;
-	bool fpu_live, repeated, dr_armed, intr_wait;
+	bool flat, fpu_live, repeated, dr_armed, intr_wait;
 	struct tlb_view *view;
 	struct cpu_exception exc;
 	struct cpu_state s;
@@ -105,6 +105,8 @@ static always_inline void image_copy(struct image *i, struct cpu *c, bool take)
 	FIELD(dr6_pending);
 	FIELD(pdpte);
 	FIELD(seg_chk);
+	FIELD(seg_wide);
+	FIELD(flat);
 	FIELD(mode);
 	FIELD(x87_op);
 	FIELD(x87_cs);
@@ -287,6 +289,12 @@ static u64 flags_free(const struct block *b, unsigned n, bool fault)
 		undefined |= ~live & 0x3f;
 	}
 	return flags_of(undefined);
+}
+
+bool lockstep_first(const struct block *b, const struct insn *in)
+{
+	return insn_forms[in->form].map == 0 && (in->opcode == 0x9c || in->opcode == 0x9f) &&
+	       flags_free(b, b->count, false);
 }
 
 /* Leaves the image's in c. */

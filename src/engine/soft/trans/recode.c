@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* recode: see recode.h. Encodings: SDM 2A chapter 2. */
 #include "engine/soft/trans/recode.h"
+#include "cpu/interp.h"
 #include "lib/bits.h"
 #include "spec/x86.h"
 
@@ -36,6 +37,38 @@ static struct fields fields_of(const struct insn *in)
 		}
 	}
 	return x;
+}
+
+static void become(struct insn *in, unsigned opcode, unsigned reg)
+{
+	in->form = insn_first[0][opcode];
+	while (!(insn_forms[in->form].reg_mask >> reg & 1))
+		in->form++;
+	in->opcode = (u8)opcode;
+	in->reg = (u8)reg;
+	in->greg = REG_OFF(reg);
+}
+
+void recode_general(struct insn *in, u32 mode)
+{
+	unsigned op = in->opcode;
+	bool raises = in->fn == interp_ud || in->fn == interp_gp0 || in->fn == interp_nm;
+	if (raises || insn_forms[in->form].map)
+		;
+	else if (op >= 0xa0 && op <= 0xa3) {
+		static const u8 general[] = {0x8a, 0x8b, 0x88, 0x89};
+		become(in, general[op & 3], 0);
+		in->pfx |= PFX_MEM;
+		in->modrm = 4; /* [SIB], for whoever asks whether it is memory */
+		interp_bind(in, mode);
+	} else if (op >= 0x40 && op <= 0x4f && !(mode & MODE_64)) {
+		become(in, 0xff, op >> 3 & 1);
+		in->modrm = (u8)(0xc0 | in->reg << 3 | in->rm);
+		interp_bind(in, mode);
+	}
+	if (!(mode & MODE_64) && in->pfx & PFX_MEM && in->base == REG_OFF_ZERO &&
+	    in->index == REG_OFF_ZERO && in->opcode != 0x8d)
+		in->disp = (u32)in->disp;
 }
 
 bool recode_able(const struct insn *in)

@@ -23,6 +23,10 @@ struct recode {
 	s32 disp;
 };
 
+/* An instruction that 64-bit mode lacks, or that names RAX and an absolute address, becomes the
+ * general one that does the same: INC and DEC of a register (40..4F), MOV with moffs (A0..A3). And
+ * outside 64-bit mode an absolute address is that, no sign-extended number. */
+void recode_general(struct insn *in, u32 mode);
 /* Can it be done at all: 64-bit or flat code, no vector of indices, no system register. */
 bool recode_able(const struct insn *in);
 /* Writes at most RECODE_MAX bytes; how many, or 0 where no encoding exists (AH..BH beside a

@@ -291,7 +291,7 @@ struct tblock *trans_whole(struct vcpu *v, struct block *b)
 {
 	if (b->plain && b->plain_gen == v->native_gen)
 		return b->plain;
-	if (v->cpu.seg_chk || !b->native || b->native_gen != v->native_gen || !b->trusted)
+	if (!v->cpu.flat || !b->native || b->native_gen != v->native_gen || !b->trusted)
 		return NULL;
 	trans_room(v);
 	b->plain = make(v, b, true);
@@ -334,10 +334,9 @@ struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *other
 struct tblock *trans_block(struct vcpu *v, struct block *b)
 {
 	struct tblock *t;
-	if (likely(b->native && b->native_gen == v->native_gen && !v->cpu.seg_chk))
+	if (likely(b->native && b->native_gen == v->native_gen && v->cpu.flat))
 		return b->native;
-	if (v->cpu.seg_chk || b->untranslated || !(b->mode & MODE_64) || b->mode & MODE_STEP ||
-	    !b->trusted)
+	if (!code_known(&v->cpu, b->rip) || b->untranslated || b->mode & MODE_STEP || !b->trusted)
 		return NULL;
 	if (++b->runs < v->engine->hot_runs)
 		return NULL;
@@ -424,6 +423,14 @@ static void x87_pointers(struct vcpu *v)
 	c->x87_ds = c->s.seg[ti->in.seg].sel;
 }
 
+/* 32-bit code adds its registers as numbers of 64 bits: whatever bodies do to the upper halves,
+ * that must not lead it out of its pages. */
+static void cut_registers(struct cpu *c)
+{
+	for (unsigned i = 0; i < 8 && !(c->mode & MODE_64); i++)
+		c->r[i] = (u32)c->r[i];
+}
+
 enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 {
 	struct trans *x = v->trans;
@@ -439,6 +446,7 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 		}
 	}
 	table_mode(v);
+	cut_registers(c);
 	tsc_ready(v);
 	if (!v->lockstep)
 		table_code(v, c->rip, t->page->desc);
@@ -497,7 +505,8 @@ static u64 after_body(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	table_mode(v);
-	if (unlikely(code_changed(v) || c->seg_chk)) { /* seg_chk: alignment is checked */
+	cut_registers(c);
+	if (unlikely(code_changed(v) || !c->flat)) { /* alignment is checked */
 		c->rip = ti->rip + ti->in.len;
 		return 1;
 	}
@@ -525,12 +534,22 @@ u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 	ti->in.fn(c, &ti->in);
 	fast_learn(v, &ti->in);
 	tsc_ready(v);
-	if (v->lockstep || __atomic_load_n(&c->event, __ATOMIC_RELAXED) || c->seg_chk ||
-	    (c->mode & (MODE_STEP | MODE_64)) != MODE_64 || code_changed(v) || !canonical(c->rip))
+	if (v->lockstep || __atomic_load_n(&c->event, __ATOMIC_RELAXED) || c->mode & MODE_STEP ||
+	    !code_known(c, c->rip) || code_changed(v))
 		return 0;
 	table_mode(v);
+	cut_registers(c);
 	v->hot.status = (u32)image_of(c);
 	return 1;
+}
+
+/* In 32-bit code: does FS or GS add no more than its base, and lead to all of the operand? */
+static bool within_segment(const struct cpu *c, const struct tinsn *ti)
+{
+	const struct insn *in = &ti->in;
+	if (c->mode & MODE_64 || !(in->pfx & PFX_MEM) || (in->seg != S_FS && in->seg != S_GS))
+		return true;
+	return c->seg_wide >> in->seg & 1 && mem_ea(c, in) + ti->size - 1 <= 0xffffffffu;
 }
 
 u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
@@ -544,7 +563,7 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 	v->trans->misses++;
 	flags_in(c, v->hot.status);
 	at(v, ti);
-	if (canonical(va)) {
+	if (canonical(va) && within_segment(c, ti)) {
 		lockstep_fill(v, true);
 		/* a fault of alignment comes before a page fault: the body knows */
 		if ((write ? e->w : e->r) != va >> 12 && !(va & (ti->size - 1u)) &&
@@ -610,6 +629,10 @@ u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va)
 	v->trans->misses++;
 	flags_in(c, v->hot.status);
 	at(v, ti);
+	if (!(c->mode & MODE_64) && va >= LAST_PAGE) { /* the sum is cut */
+		table_from_now_on(v, ti);
+		goto plain;
+	}
 	if (!canonical(va) || (va & 0xfff) + ti->slot_len > RAM_PAGE)
 		goto plain;
 	lockstep_fill(v, true);

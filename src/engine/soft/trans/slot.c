@@ -13,6 +13,12 @@
  *
  * Only for CPL 3, where the view cannot change inside a block. A site that meets another page all
  * the time gets lookups instead (block.tabled).
+ *
+ * In 32-bit code registers are cut to 32 bits when they move, and sums are not: the guard's, of 64
+ * bits, holds for pages below 4 GiB only (the last one is never in a slot). So that the sum of a
+ * later member is what the guard took it for, no register may have been cut since: families with
+ * an index do not survive moves, and a base that moved must be in the page, too. A sum that is not
+ * an address in 32 bits gets lookups. So do operands in FS and GS, whose offsets end at 4 GiB.
  */
 #define FAMILIES    16
 #define FAMILY_MOST 1024
@@ -21,9 +27,10 @@
 struct family {
 	u8 base, index, scale, seg; /* guest registers, 16: none; seg: FS, GS or none (0) */
 	u32 base_at, index_at;	    /* versions of those registers */
-	s64 lo, hi;	/* of the bytes, as counted from the registers at their versions */
-	s64 first_at;	/* where the first operand is */
-	unsigned first; /* that instruction */
+	s64 lo, hi;   /* of the bytes, as counted from the registers at their versions */
+	s64 first_at; /* where the first operand is */
+	s64 base_moved, index_moved; /* there */
+	unsigned first;		     /* that instruction */
 	bool write;
 };
 
@@ -73,6 +80,8 @@ u32 writes_gprs(const struct insn *in)
 	case 1:
 		if (op == 0xb0 || op == 0xb1) /* CMPXCHG */
 			m |= (1u << R_RAX);
+		if (op == 0xc7) /* CMPXCHG8B */
+			m |= (1u << R_RAX) | (1u << R_RDX);
 		break;
 	case 3:
 	case 6:
@@ -85,15 +94,16 @@ u32 writes_gprs(const struct insn *in)
 }
 
 /* By how much does it move a register, and nothing else? False: it does not. */
-static bool moves(const struct insn *in, const struct tclass *c, unsigned *reg, s64 *by)
+static bool moves(const struct insn *in, const struct tclass *c, unsigned word, unsigned *reg,
+		  s64 *by)
 {
 	unsigned op = in->opcode, sub = in->modrm >> 3 & 7;
-	if (in->osz != 8)
+	if (in->osz != word)
 		return false;
 	if (c->kind == T_LEA) {
 		*reg = in->reg;
 		*by = in->disp;
-		return in->base == in->reg * 8 && in->index / 8u == 16 && in->asz == 8;
+		return in->base == in->reg * 8 && in->index / 8u == 16 && in->asz == word;
 	}
 	if (c->kind != T_COPY || in->pfx & PFX_MEM || insn_forms[in->form].map)
 		return false;
@@ -114,15 +124,15 @@ static void changed(struct walk *w, u32 regs)
 }
 
 /* What instruction i does to the registers. */
-static void step(struct walk *w, const struct insn *in, const struct tclass *c)
+static void step(struct walk *w, const struct insn *in, const struct tclass *c, unsigned word)
 {
 	unsigned reg;
 	s64 by;
 	switch ((enum tkind)c->kind) {
 	case T_COPY:
 	case T_LEA:
-		if (moves(in, c, &reg, &by) && by > -FAR && by < FAR && w->moved[reg] > -FAR &&
-		    w->moved[reg] < FAR)
+		if (moves(in, c, word, &reg, &by) && by > -FAR && by < FAR &&
+		    w->moved[reg] > -FAR && w->moved[reg] < FAR)
 			w->moved[reg] += by;
 		else
 			changed(w, c->kind == T_LEA ? (1u << in->reg) : writes_gprs(in));
@@ -158,19 +168,25 @@ static unsigned operand(const struct tr *t, unsigned i, const struct tclass *c)
 	const struct insn *in = t->in[i];
 	bool mem = in->pfx & PFX_MEM && (c->kind == T_COPY || c->kind == T_PUSH_M ||
 					 c->kind == T_JMP_E || c->kind == T_CALL_E);
-	if (!mem || in->asz != 8 || t->b->tabled >> place_of(t, i) & 1 ||
+	if (!mem || in->asz != t->word || t->b->tabled >> place_of(t, i) & 1 ||
 	    (c->kind == T_COPY && in_window_at(t, i)))
 		return 0;
 	if (in->disp != (s32)in->disp && !fixed_address(in))
 		return 0; /* the operand is one of 32 bits of displacement */
+	if (t->word == 4 && (in->seg == S_FS || in->seg == S_GS))
+		return 0;
 	if (c->x87 && in->base / 8u < 16 && in->index / 8u < 16)
 		return 0; /* note_x87() wants the address again */
-	return c->kind == T_COPY ? c->size : 8;
+	return c->kind == T_COPY ? c->size : t->word;
 }
 
-static bool same(const struct walk *w, const struct family *f, const struct insn *in, unsigned seg)
+static bool same(const struct tr *t, const struct walk *w, const struct family *f,
+		 const struct insn *in, unsigned seg)
 {
 	unsigned b = in->base / 8u, x = in->index / 8u;
+	if (t->word == 4 && x < 16 &&
+	    (f->base_moved != w->moved[b] || f->index_moved != w->moved[x]))
+		return false;
 	return f->base == b && f->index == x && (x == 16 || f->scale == in->scale) &&
 	       f->seg == seg && f->base_at == w->version[b] && f->index_at == w->version[x];
 }
@@ -197,10 +213,14 @@ static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool w
 	for (k = 0; k < w->families; k++) {
 		s64 lo, hi;
 		f = &w->family[k];
-		if (!same(w, f, in, seg))
+		if (!same(t, w, f, in, seg))
 			continue;
 		lo = at < f->lo ? at : f->lo;
 		hi = at + size > f->hi ? at + size : f->hi;
+		if (t->word == 4 && w->moved[b] != f->base_moved) {
+			lo = w->moved[b] < lo ? w->moved[b] : lo;
+			hi = w->moved[b] > hi ? w->moved[b] : hi;
+		}
 		if (hi - lo > FAMILY_MOST || (fixed && (lo ^ (hi - 1)) >> 12))
 			continue;
 		f->lo = lo;
@@ -221,6 +241,8 @@ static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool w
 				     .lo = at,
 				     .hi = at + size,
 				     .first_at = at,
+				     .base_moved = w->moved[b],
+				     .index_moved = w->moved[x],
 				     .first = i,
 				     .write = write};
 	}
@@ -241,7 +263,7 @@ void slot_find(struct tr *t, const struct tclass *c)
 		unsigned size = operand(t, i, &c[i]);
 		if (size)
 			join(t, &w, i, size, c[i].kind == T_COPY && c[i].write);
-		step(&w, t->in[i], &c[i]);
+		step(&w, t->in[i], &c[i], t->word);
 	}
 	for (unsigned i = 0; i < t->count; i++) { /* it is known now which of them write */
 		if (t->t->ti[i].slot_len)
@@ -264,6 +286,7 @@ void slot_guard(struct tr *t, struct tinsn *ti, bool live)
 	struct side *s;
 	struct ea ea;
 	bool fixed = fixed_address(&in);
+	in.asz = 8;
 	in.disp -= ti->slot_at;
 	ti->slot = t->slot[t->i];
 	flags_away(t, live);

@@ -281,7 +281,7 @@ static void across_pages(struct emit *e)
 	e8(e, 0xfb);
 	e32(e, RAM_PAGE);
 	no[0] = e_jcc_fwd(e, 6);
-	e_load(e, H_R11, H_R10, NOREG, 0, (s32)offsetof(struct tinsn, plain));
+	e_load(e, 8, H_R11, H_R10, NOREG, 0, (s32)offsetof(struct tinsn, plain));
 	e8(e, 0x4d); /* test r11, r11 */
 	e8(e, 0x85);
 	e8(e, 0xdb);
@@ -293,13 +293,25 @@ static void across_pages(struct emit *e)
 	e_here(e, no[1]);
 }
 
-/* They lie in one page that the table of writes knows. RAX is in hot.rax. */
-static void known_stack(struct emit *e)
+/* Jumps if the address in `reg` is in the last page of 4 GiB, or not in them. Clobbers RAX. */
+static u8 *if_last_page(struct emit *e, unsigned reg)
 {
-	u8 *no[2];
+	e_mov_imm(e, H_RAX, LAST_PAGE);
+	e_rex(e, true, H_RAX, 0, reg); /* cmp reg, rax */
+	e8(e, 0x39);
+	e8(e, 0xc0 | (reg & 7));
+	return e_jcc_fwd(e, 3);
+}
+
+/* They lie in one page that the table of writes knows. RAX is in hot.rax. */
+static void known_stack(struct emit *e, bool narrow)
+{
+	u8 *no[2], *high = NULL;
 	e_gs_store(e, H_RCX, G(hot.rcx));
 	word_of_r10(e, 0xbf, H_R11, offsetof(struct tinsn, stack_lo));
 	e_lea(e, H_R11, H_R11, H_R9, 0, 0, 8);
+	if (narrow)
+		high = if_last_page(e, H_R11);
 	e8(e, 0x44); /* mov ecx, r11d */
 	e8(e, 0x89);
 	e8(e, 0xd9);
@@ -313,7 +325,7 @@ static void known_stack(struct emit *e)
 	no[0] = e_jcc_fwd(e, 7);
 	e_pext_gs(e, H_RAX, H_R11, G(hot.mask));
 	e_gs_load(e, H_RCX, G(hot.wt));
-	e_load(e, H_RCX, H_RCX, H_RAX, 3, 0);
+	e_load(e, 8, H_RCX, H_RCX, H_RAX, 3, 0);
 	e_test_imm8(e, H_RCX, 1);
 	no[1] = e_jcc_fwd(e, 4);
 	e_gs_load(e, H_RAX, G(hot.stack_page));
@@ -332,11 +344,13 @@ static void known_stack(struct emit *e)
 	e8(e, 0xc3);
 	e_here(e, no[0]);
 	e_here(e, no[1]);
+	if (high)
+		e_here(e, high);
 	e_gs_load(e, H_RCX, G(hot.rcx));
 }
 
 /* r10 tinsn, its bytes counted from r9: the window before this one may do. */
-static void other_stack(struct emit *e)
+static void other_stack(struct emit *e, bool narrow)
 {
 	u8 *no[2];
 	e_gs_store(e, H_RAX, G(hot.rax));
@@ -361,7 +375,7 @@ static void other_stack(struct emit *e)
 	e_here(e, no[0]);
 	e_here(e, no[1]);
 	across_pages(e);
-	known_stack(e);
+	known_stack(e, narrow);
 	e_gs_load(e, H_RAX, G(hot.rax));
 }
 
@@ -389,11 +403,13 @@ static void into_stack(struct emit *e)
 
 /* r10: first byte of a family, r11: its tinsn; the flags are in hot.status or nowhere. Comes back
  * with its slot filled, or leaves. */
-static void into_slot(struct emit *e, bool write)
+static void into_slot(struct emit *e, bool narrow, bool write)
 {
-	u8 *far, *slow[2], *out, *known;
+	u8 *far, *slow[2], *out, *known, *high = NULL;
 	e_gs_store(e, H_RAX, G(hot.rax));
 	e_gs_store(e, H_RCX, G(hot.rcx));
+	if (narrow)
+		high = if_last_page(e, H_R10);
 	e8(e, 0x44); /* mov eax, r10d */
 	e8(e, 0x89);
 	e8(e, 0xd0);
@@ -406,7 +422,7 @@ static void into_slot(struct emit *e, bool write)
 	far = e_jcc_fwd(e, 7);
 	e_pext_gs(e, H_RAX, H_R10, G(hot.mask));
 	e_gs_load(e, H_RCX, write ? G(hot.wt) : G(hot.rt));
-	e_load(e, H_RAX, H_RCX, H_RAX, 3, 0);
+	e_load(e, 8, H_RAX, H_RCX, H_RAX, 3, 0);
 	e_test_imm8(e, H_RAX, 1);
 	slow[0] = e_jcc_fwd(e, 4);
 	e8(e, 0x66); /* sub word [r11 + left], 1 */
@@ -444,7 +460,7 @@ static void into_slot(struct emit *e, bool write)
 	e_gs_load(e, H_RCX, G(hot.rcx));
 	e8(e, 0xc3);
 	e_here(e, far); /* no window is of use; the code without, if it is there */
-	e_load(e, H_RAX, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, plain));
+	e_load(e, 8, H_RAX, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, plain));
 	e8(e, 0x48); /* test rax, rax */
 	e8(e, 0x85);
 	e8(e, 0xc0);
@@ -457,6 +473,8 @@ static void into_slot(struct emit *e, bool write)
 	e_here(e, out);
 	e_here(e, slow[0]);
 	e_here(e, slow[1]);
+	if (high)
+		e_here(e, high);
 	e_gs_load(e, H_RAX, G(hot.rax));
 	e_gs_load(e, H_RCX, G(hot.rcx));
 	save_regs(e);
@@ -544,17 +562,20 @@ void stubs_build(struct vcpu *v)
 	into_simd(&e);
 	x->miss = e.p;
 	into_miss(&e);
-	x->stack = e.p;
-	other_stack(&e);
+	x->stack_stub[0] = e.p;
+	other_stack(&e, false);
 	x->stack_leave = e.p;
 	into_stack(&e);
+	x->stack_stub[1] = e.p;
+	other_stack(&e, true);
+	e_jmp(&e, x->stack_leave);
 	x->syscall = e.p;
 	into_far(x, &e, (void *)trans_syscall);
 	x->sysret = e.p;
 	into_far(x, &e, (void *)trans_sysret);
-	x->slot_read = e.p;
-	into_slot(&e, false);
-	x->slot_write = e.p;
-	into_slot(&e, true);
+	for (unsigned i = 0; i < 4; i++) {
+		x->slot_stub[i >> 1][i & 1] = e.p;
+		into_slot(&e, i >> 1, i & 1);
+	}
 	x->stubs = x->used = (u32)(e.p - x->rw + 63) & ~63u;
 }

@@ -97,8 +97,8 @@ void emit_pushf(struct tr *t, struct tinsn *ti)
 	e8(e, 0x81);
 	e8(e, 0xe2);
 	e32(e, 0xfcffff);
-	window_store(t, H_R10, -8);
-	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	window_store(t, H_R10, -(s32)t->word);
+	move_rsp(t, -(s32)t->word);
 }
 
 bool emit_popf(struct tr *t, struct tinsn *ti)
@@ -143,7 +143,7 @@ bool emit_popf(struct tr *t, struct tinsn *ti)
 	e8(e, 0x92);
 	e_mem(e, 0, NOREG, NOREG, 0, (s32)G(hot.status));
 	t->saved = true;
-	e_lea(e, H_R9, H_R9, NOREG, 0, 8, 8);
+	move_rsp(t, (s32)t->word);
 	return true;
 }
 

@@ -313,6 +313,9 @@ void table_mode(struct vcpu *v)
 	if (x->xt_mode[ctx] != c->mode) {
 		drop_code(x, ctx, false);
 		drop_code(x, ctx, true);
+		/* 32-bit code trusts that they are below 4 GiB */
+		if ((x->xt_mode[ctx] ^ c->mode) & MODE_64)
+			drop_windows(v);
 		x->xt_mode[ctx] = c->mode;
 	}
 	if (x->view != view)
@@ -326,7 +329,9 @@ bool table_stack(struct vcpu *v, u64 la, unsigned len)
 {
 	const struct trans *x = v->trans;
 	u64 n = page_number(la), entry = x->wt[x->view][n];
-	if (!entry || x->rt[x->view][n] != entry || !canonical(la) || (la & 0xfff) + len > RAM_PAGE)
+	if (!entry || x->rt[x->view][n] != entry || (la & 0xfff) + len > RAM_PAGE)
+		return false;
+	if (v->cpu.mode & MODE_64 ? !canonical(la) : la >= LAST_PAGE)
 		return false;
 	v->hot.other_page = v->hot.stack_page;
 	v->hot.other_add = v->hot.stack_add;

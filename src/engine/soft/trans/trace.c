@@ -80,10 +80,11 @@ static const struct name fields[] = {
 #undef FIELD
 
 /* Stubs; addresses in struct trans. */
-#define STUB(stub)                                                                                 \
+#define NAMED(stub, text)                                                                          \
 	{                                                                                          \
-		(u32) offsetof(struct trans, stub), #stub                                          \
+		(u32) offsetof(struct trans, stub), text                                           \
 	}
+#define STUB(stub) NAMED(stub, #stub)
 static const struct name stubs[] = {
 	STUB(enter),
 	STUB(exit_link),
@@ -94,10 +95,13 @@ static const struct name stubs[] = {
 	STUB(miss),
 	STUB(simd),
 	STUB(fault),
-	STUB(stack),
+	NAMED(stack_stub[0], "stack"),
+	NAMED(stack_stub[1], "stack32"),
 	STUB(stack_leave),
-	STUB(slot_read),
-	STUB(slot_write),
+	NAMED(slot_stub[0][0], "slot_read"),
+	NAMED(slot_stub[0][1], "slot_write"),
+	NAMED(slot_stub[1][0], "slot_read32"),
+	NAMED(slot_stub[1][1], "slot_write32"),
 	STUB(exit_link_saved),
 	STUB(exit_to_saved),
 	STUB(ibl_saved),
@@ -109,6 +113,7 @@ static const struct name stubs[] = {
 	STUB(sysret),
 };
 #undef STUB
+#undef NAMED
 
 static void name_field(u64 off, char *out, size_t size)
 {

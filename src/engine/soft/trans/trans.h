@@ -19,7 +19,8 @@
  * In translated code: guest registers are in the host's of the same name, but RSP is in r9 and
  * r9..r11 are in their slots of the vCPU block; r10 and r11 are scratch; the six status flags are
  * the host's or put aside in hot.status (blocks have an entry for each); GS points to the vCPU
- * block; the host's stack is the thread's own.
+ * block; the host's stack is the thread's own. In 32-bit code there are eight registers, and bits
+ * 63..32 of them are 0.
  *
  * Context: owner of the vCPU.
  */
@@ -34,6 +35,24 @@
 static inline bool canonical(u64 la)
 {
 	return (u64)((s64)(la << 16) >> 16) == la;
+}
+
+/* Code that can be translated, while cpu.flat says so: 64-bit, or 32-bit with a stack of that
+ * width, but for the last page of 4 GiB, behind which EIP goes on at 0. */
+static inline bool mode_known(u32 mode)
+{
+	const u32 bits = MODE_PE | MODE_VM | MODE_CS32 | MODE_SS32;
+	return mode & MODE_64 || (mode & bits) == (bits & ~MODE_VM);
+}
+#define LAST_PAGE 0xfffff000u
+/* Bytes of a register, an address and a push in it. */
+static inline unsigned mode_word(u32 mode)
+{
+	return mode & MODE_64 ? 8 : 4;
+}
+static inline bool code_known(const struct cpu *c, u64 rip)
+{
+	return c->flat && (c->mode & MODE_64 ? canonical(rip) : rip < LAST_PAGE);
 }
 
 struct block;
@@ -214,7 +233,8 @@ struct trans {
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
-	u8 *stack, *stack_leave, *slot_read, *slot_write, *syscall, *sysret;
+	u8 *stack_stub[2], *stack_leave, *slot_stub[2][2]; /* [32-bit code][write] */
+	u8 *syscall, *sysret;
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
@@ -288,6 +308,8 @@ void lockstep_close(struct vcpu *v);
 bool lockstep_run(struct vcpu *v, struct block *b, struct tblock *t);
 /* Cannot be run twice: a block of its own, not translated. */
 bool lockstep_alone(const struct insn *in);
+/* Stores flags that an instruction of b before it left undefined: must begin a block. */
+bool lockstep_first(const struct block *b, const struct insn *in);
 /* Is this a run that is taken back? */
 bool lockstep_dry(const struct vcpu *v);
 /* It met something that cannot be. */

@@ -9,6 +9,7 @@
 
 #include "cpu/insn_forms.h"
 #include "engine/soft/trans/gen.h"
+#include "engine/soft/trans/recode.h"
 
 /* --- behind the block --- */
 
@@ -30,6 +31,9 @@ static void emit_cross(struct tr *t, const struct side *s)
 static void emit_miss(struct tr *t, const struct side *s)
 {
 	struct emit *e = &t->e;
+	for (unsigned i = 0; i < ARRAY_LEN(s->also); i++)
+		if (s->also[i])
+			e_here(e, s->also[i]);
 	emit_ea_again(e, &s->ea);
 	e_mov_imm(e, H_R11, (u64)s->ti | s->write);
 	e_call(e, t->x->miss);
@@ -80,13 +84,14 @@ static void emit_sides(struct tr *t)
 			break;
 		case SIDE_STACK:
 			e_mov_imm(e, H_R10, (u64)s->ti);
-			e_call(e, s->ti->leave ? t->x->stack_leave : t->x->stack);
+			e_call(e,
+			       s->ti->leave ? t->x->stack_leave : t->x->stack_stub[t->word == 4]);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_SLOT:
 			emit_ea_again(e, &s->ea);
 			e_mov_imm(e, H_R11, (u64)s->ti);
-			e_call(e, s->ti->slot_write ? t->x->slot_write : t->x->slot_read);
+			e_call(e, t->x->slot_stub[t->word == 4][s->ti->slot_write]);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_EXIT:
@@ -228,8 +233,8 @@ static void emit_followed(struct tr *t, struct tinsn *ti, bool call)
 	if (!call)
 		return;
 	e_mov_imm(e, H_R10, ti->rip + ti->in.len);
-	window_store(t, H_R10, -8);
-	e_lea(e, H_R9, H_R9, NOREG, 0, -8, 8);
+	window_store(t, H_R10, -(s32)t->word);
+	move_rsp(t, -(s32)t->word);
 }
 
 static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
@@ -303,14 +308,15 @@ static void prepare(struct tr *t, struct tclass *c)
 {
 	u8 live = 0x3f; /* nothing is known of what follows the block */
 	for (unsigned i = t->count; i-- > 0;) {
-		const struct insn *in = t->in[i];
 		struct tinsn *ti = &t->t->ti[i];
-		c[i] = classify(in, t->b->mode);
-		if (!can_emit(in, &c[i], t->raw[i]))
+		ti->in = *t->in[i];
+		recode_general(&ti->in, t->b->mode);
+		t->in[i] = &ti->in;
+		c[i] = classify(&ti->in, t->b->mode);
+		if (!can_emit(&ti->in, &c[i], t->raw[i]))
 			c[i] = (struct tclass){.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
-		ti->in = *in;
 		ti->rip = t->rip[i];
-		ti->size = c[i].size ? c[i].size : 8;
+		ti->size = c[i].size ? c[i].size : (u8)t->word;
 		ti->stack_len = ti->slot_len = 0;
 		ti->write = c[i].kind == T_COPY && c[i].write;
 		ti->left = 1;
@@ -411,7 +417,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 {
 	struct trans *x = v->trans;
 	struct tclass c[BLOCK_INSNS + 2];
-	struct tr t = {.x = x, .b = b, .second = second};
+	struct tr t = {.x = x, .b = b, .second = second, .word = mode_word(b->mode)};
 	u32 need = 0;
 	bool more = true;
 	add_block(&t, b, raw);

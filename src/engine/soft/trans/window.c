@@ -30,23 +30,23 @@ struct stack_use {
 	bool last;  /* RSP is not known after it */
 };
 
-static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
+static struct stack_use stack_use(const struct insn *in, const struct tclass *c, unsigned word)
 {
 	struct stack_use u = {.known = true};
 	bool rsp = in->pfx & PFX_MEM && in->base == R_RSP * 8 && in->index / 8u == 16 &&
-		   in->asz == 8 && in->seg != S_FS && in->seg != S_GS && in->disp > -WINDOW_MOST &&
-		   in->disp < WINDOW_MOST;
+		   in->asz == word && in->seg != S_FS && in->seg != S_GS &&
+		   in->disp > -WINDOW_MOST && in->disp < WINDOW_MOST;
 	switch ((enum tkind)c->kind) {
 	case T_PUSH_R:
 	case T_PUSH_I:
 	case T_PUSH_M:
 	case T_PUSHF:
 	case T_CALL:
-	case T_CALL_E: u.lo = u.move = -8; return u;
+	case T_CALL_E: u.lo = u.move = -(s32)word; return u;
 	case T_POP_RSP: u.last = true; /* fallthrough */
 	case T_POP_R:
 	case T_POPF:
-	case T_RET: u.hi = u.move = 8; return u;
+	case T_RET: u.hi = u.move = (s32)word; return u;
 	case T_COPY:
 		if (rsp) {
 			u.lo = (s32)in->disp;
@@ -56,7 +56,7 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 			return u;
 		/* ADD, SUB RSP, imm */
 		if ((in->opcode == 0x81 || in->opcode == 0x83) && insn_forms[in->form].map == 0 &&
-		    in->osz == 8 && !(in->pfx & PFX_MEM) && in->rm == R_RSP &&
+		    in->osz == word && !(in->pfx & PFX_MEM) && in->rm == R_RSP &&
 		    (in->modrm & 0x38) % 0x28 == 0 && (s64)in->imm > -WINDOW_MOST &&
 		    (s64)in->imm < WINDOW_MOST) {
 			u.move = in->modrm & 0x38 ? -(s32)in->imm : (s32)in->imm;
@@ -66,7 +66,7 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 	case T_LEA:
 		if (in->reg != R_RSP)
 			return u;
-		if (rsp && in->osz == 8) {
+		if (rsp && in->osz == word) {
 			u.move = (s32)in->disp;
 			return u;
 		}
@@ -96,17 +96,32 @@ static struct stack_use stack_use(const struct insn *in, const struct tclass *c)
 	return u;
 }
 
+/*
+ * In 32-bit code RSP is cut to 32 bits when it moves, and the guard's sum is not: where it holds,
+ * all bytes lie below 4 GiB (table_stack() takes no page that ends there), but RSP may have moved
+ * beyond in between. So that [RSP + disp] is what the guard took it for, RSP itself must be in that
+ * page, too, when it is used, or be what it was at the guard.
+ */
+static void with_rsp(const struct tr *t, s32 rsp, s32 *lo, s32 *hi)
+{
+	if (t->word == 8 || !rsp)
+		return;
+	*lo = rsp < *lo ? rsp : *lo;
+	*hi = rsp > *hi ? rsp : *hi;
+}
+
 /* Marks the windows of the block; the first instruction of each gets its extent. */
 void window_find(struct tr *t, const struct tclass *c)
 {
 	unsigned i = 0, n = t->count;
 	while (i < n) {
 		struct tinsn *ti = &t->t->ti[i];
-		struct stack_use u = stack_use(t->in[i], &c[i]);
+		struct stack_use u = stack_use(t->in[i], &c[i], t->word);
 		s32 lo, hi, rsp;
 		unsigned k;
 		if (c[i].kind == T_LEAVE)
-			u = (struct stack_use){0, 8, 8, true, false}; /* from RBP */
+			u = (struct stack_use){0, (s32)t->word, (s32)t->word, true,
+					       false}; /* from RBP */
 		if (u.lo == u.hi) {
 			i++;
 			continue;
@@ -117,9 +132,11 @@ void window_find(struct tr *t, const struct tclass *c)
 		t->window[i] = true;
 		for (k = i + 1; k < n && !u.last; k++) {
 			s32 to, from;
-			u = stack_use(t->in[k], &c[k]);
+			u = stack_use(t->in[k], &c[k], t->word);
 			from = u.lo + rsp < lo && u.lo != u.hi ? u.lo + rsp : lo;
 			to = u.hi + rsp > hi && u.lo != u.hi ? u.hi + rsp : hi;
+			if (u.lo != u.hi)
+				with_rsp(t, rsp, &from, &to);
 			if (!u.known || to - from > WINDOW_MOST)
 				break;
 			t->window[k] = u.lo != u.hi;
@@ -157,13 +174,16 @@ void window_store(struct tr *t, unsigned from, s32 disp)
 {
 	struct emit *e = &t->e;
 	e_gs_load(e, H_R11, G(hot.stack_add));
-	e_rex(e, true, from, H_R11, H_R9);
-	e8(e, 0x89);
-	e_mem(e, from, H_R9, H_R11, 0, disp);
+	e_store(e, t->word, from, H_R9, H_R11, disp);
 }
 
 void window_load(struct tr *t, unsigned to, unsigned base, s32 disp)
 {
 	e_gs_load(&t->e, H_R11, G(hot.stack_add));
-	e_load(&t->e, to, base, H_R11, 0, disp);
+	e_load(&t->e, t->word, to, base, H_R11, 0, disp);
+}
+
+void move_rsp(struct tr *t, s32 by)
+{
+	e_lea(&t->e, H_R9, H_R9, NOREG, 0, by, t->word);
 }
