@@ -99,7 +99,7 @@ struct check {
 	u32 vars;
 	bool narrow; /* 32-bit code: numbers in guest registers are below 2^32 */
 	struct {
-		struct lin of;
+		struct lin of, whole;
 		u32 var;
 	} cut[64];
 	unsigned cuts;
@@ -189,43 +189,40 @@ static bool no_upper_half(const struct check *k, const struct lin *of)
 	return false;
 }
 
-/* The lower half of a sum: the same number for the same sum. */
+/* The lower half of a sum: the same number for the same sum. What was cut before need not have been:
+ * only the lower half counts. */
 static struct value cut(struct check *k, const struct lin *sum)
 {
-	struct lin whole = *sum;
-	const struct lin *of = &whole;
-	struct value v = {.what = W_NUMBER};
-	unsigned i;
-	if (no_upper_half(k, of)) {
-		v.lin = *of;
-		return v;
-	}
-	/* what was cut before need not have been: only the lower half counts */
-	for (i = 0; i < whole.n; i++) {
-		u32 var = whole.var[i], c;
-		s64 times = whole.coef[i];
+	struct value v = {.what = W_NUMBER, .lin = *sum};
+	unsigned i, c;
+	for (i = 0; i < v.lin.n;) {
+		u32 var = v.lin.var[i];
+		s64 times = v.lin.coef[i];
+		if (no_upper_half(k, &v.lin))
+			return v;
 		for (c = 0; c < k->cuts && k->cut[c].var != var; c++)
 			;
-		if (c < k->cuts) {
-			add_term(&whole, var, (s64)(0 - (u64)times));
-			if (!add_lin(&whole, &k->cut[c].of, times))
-				return fresh(k);
-			i = ~0u; /* from the start: terms have moved */
+		if (c == k->cuts) {
+			i++;
+			continue;
 		}
+		add_term(&v.lin, var, (s64)(0 - (u64)times));
+		if (!add_lin(&v.lin, &k->cut[c].of, times))
+			return fresh(k);
+		i = 0; /* terms have moved */
 	}
-	if (no_upper_half(k, of)) {
-		v.lin = *of;
+	if (no_upper_half(k, &v.lin))
 		return v;
-	}
-	for (i = 0; i < k->cuts && !equal(&k->cut[i].of, of); i++)
+	for (i = 0; i < k->cuts && !equal(&k->cut[i].whole, &v.lin); i++)
 		;
 	if (i == k->cuts) {
 		if (i == ARRAY_LEN(k->cut))
 			return fresh(k);
-		k->cut[k->cuts].of = *of;
+		k->cut[k->cuts].of = *sum;
+		k->cut[k->cuts].whole = v.lin;
 		k->cut[k->cuts++].var = ++k->vars;
 	}
-	v.lin.n = 1;
+	v.lin = (struct lin){.n = 1};
 	v.lin.var[0] = k->cut[i].var;
 	v.lin.coef[0] = 1;
 	return v;
