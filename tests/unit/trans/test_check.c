@@ -187,7 +187,8 @@ static void guard(struct guard g)
 		e_here(&e, miss);
 		e_lea(&e, H_R10, H_RSI, NOREG, 0, g.lo, 8);
 		e_mov_imm(&e, H_R11, (u64)ti);
-		e_call(&e, g.slot == SLOT_WRITE && !g.side_read ? x->slot_stub[0][1] : x->slot_stub[0][0]);
+		e_call(&e, g.slot == SLOT_WRITE && !g.side_read ? x->slot_stub[0][1]
+								: x->slot_stub[0][0]);
 		e_jmp(&e, back);
 	}
 }

@@ -173,8 +173,8 @@ static struct value fresh(struct check *k)
 	return v;
 }
 
-/* In 32-bit code: a register, or what lies in or right behind a window's bytes, whose page ends below
- * 4 GiB. */
+/* In 32-bit code: a register, or what lies in or right behind a window's bytes, whose page ends
+ * below 4 GiB. */
 static bool no_upper_half(const struct check *k, const struct lin *of)
 {
 	s64 at;
@@ -189,8 +189,8 @@ static bool no_upper_half(const struct check *k, const struct lin *of)
 	return false;
 }
 
-/* The lower half of a sum: the same number for the same sum. What was cut before need not have been:
- * only the lower half counts. */
+/* The lower half of a sum: the same number for the same sum. What was cut before need not have
+ * been: only the lower half counts. */
 static struct value cut(struct check *k, const struct lin *sum)
 {
 	struct value v = {.what = W_NUMBER, .lin = *sum};
@@ -639,7 +639,8 @@ static bool registers(struct check *k, const struct insn *in)
 			    (struct value){.what = W_NUMBER, .lin = number((s64)in->imm)});
 			return true;
 		}
-		if ((((op == 0x81 || op == 0x83) && (sub == 0 || sub == 5)) || (op == 0xff && sub < 2)) &&
+		if ((((op == 0x81 || op == 0x83) && (sub == 0 || sub == 5)) ||
+		     (op == 0xff && sub < 2)) &&
 		    in->osz >= 4 && k->s.r[in->rm].what == W_NUMBER) {
 			u64 by = op == 0xff ? 1 : in->imm;
 			v = k->s.r[in->rm];
@@ -893,8 +894,7 @@ static bool call(struct check *k, const u8 *to)
 	write = to == x->slot_stub[k->narrow][1];
 	if (write || to == x->slot_stub[k->narrow][0]) {
 		ti = tinsn_of(k, r11);
-		if (!ti || r10->what != W_NUMBER || !ti->slot_len ||
-		    write != ti->slot_write ||
+		if (!ti || r10->what != W_NUMBER || !ti->slot_len || write != ti->slot_write ||
 		    for_writes(ti->slot) != ti->slot_write)
 			return no(k, "a slot without its family");
 		f.slot = ti->slot;
@@ -1043,7 +1043,8 @@ static bool step(struct check *k)
 		return true;
 	if (c.kind == T_BT && k->narrow) { /* the bit is masked, the string starts where it is */
 		const struct value *bit = &k->s.r[in->reg];
-		if (bit->what != W_LOW || bit->id >= in->osz * 8u || in->index / 8u < 16 || in->disp)
+		if (bit->what != W_LOW || bit->id >= in->osz * 8u || in->index / 8u < 16 ||
+		    in->disp)
 			return no(k, "a bit string at an unknown place");
 		return may_access(k, &k->s.r[in->base / 8u & 15], in->osz, in->opcode != 0xa3);
 	}

@@ -79,9 +79,9 @@ static struct tblock *make_cross(struct vcpu *v, const struct itlb_entry *first,
 		return NULL;
 	trans_room(v);
 	there = (struct block){.rip = (b->rip | 0xfff) + 1,
-				 .gpa = second->gpa,
-				 .page = soft_page_of(v->engine, second->gpa),
-				 .mode = b->mode};
+			       .gpa = second->gpa,
+			       .page = soft_page_of(v->engine, second->gpa),
+			       .mode = b->mode};
 	p = trans_page(x, b);
 	q = trans_page(x, &there);
 	t = p && q ? translate(v, b, p, o.raw, false, q) : NULL;
