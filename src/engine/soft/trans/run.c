@@ -465,7 +465,10 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	flags_in(c, v->hot.status);
 	switch (reason) {
 	case TX_LINK: v->link = (struct tlink *)v->hot.link; break;
-	case TX_IBL: x->ibl_misses++; break;
+	case TX_IBL:
+		x->ibl_misses++;
+		table_looked(v, c->rip);
+		break;
 	default: break;
 	}
 	return reason;
@@ -561,6 +564,7 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 	struct tlb_entry *e = &c->view->e[va >> 12 & (TLB_ENTRIES - 1)];
 	unsigned at_end = insn_forms[ti->in.form].attr & IA_END;
 	v->trans->misses++;
+	table_looked(v, va);
 	flags_in(c, v->hot.status);
 	at(v, ti);
 	if (canonical(va) && within_segment(c, ti)) {
@@ -600,6 +604,7 @@ u64 trans_stack(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	unsigned base = ti->leave ? R_RBP : R_RSP;
+	table_looked(v, c->r[base]);
 	if (table_stack(v, c->r[base] + (u64)(s64)ti->stack_lo, ti->stack_len))
 		return 1;
 	c->rip = ti->rip;
@@ -627,6 +632,7 @@ u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va)
 	u64 page = va >> 12, own = va + ti->slot_at, now;
 	struct tlb_entry *e = &c->view->e[page & (TLB_ENTRIES - 1)];
 	v->trans->misses++;
+	table_looked(v, va);
 	flags_in(c, v->hot.status);
 	at(v, ti);
 	if (!(c->mode & MODE_64) && va >= LAST_PAGE) { /* the sum is cut */
