@@ -64,7 +64,7 @@ struct check;
 
 /* A guest instruction as helpers see it. */
 struct tinsn {
-	struct insn in;
+	const struct insn *in; /* the decoded block's, or a copy in the store */
 	u64 rip;
 	u8 size;    /* of its memory accesses */
 	bool saved; /* when it faults in the host, the flags are in hot.status */
