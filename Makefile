@@ -76,7 +76,7 @@ fuzz: deps-fuzz
 HOURS ?= 1
 soak: deps-test build
 	@guests/mini.sh >/dev/null
-	@/usr/bin/python3 tests/system/soak.py --hours $(HOURS)
+	@HOLM_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/system/soak.py --hours $(HOURS) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 check: deps-test build
 	@/usr/bin/python3 tools/check_floors.py --build $(BUILD)

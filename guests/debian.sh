@@ -6,10 +6,13 @@
 # namespaces). The initramfs is Debian's own, with a list of modules instead of "most".
 . "$(dirname "$0")/lib.sh"
 
+# HOLM_DEBIAN_NAME and HOLM_DEBIAN_EXTRA: another image with more packages, see debian-jit.sh.
+NAME=${HOLM_DEBIAN_NAME:-debian}
 SIZE=${HOLM_DEBIAN_SIZE:-3G}
 PACKAGES="linux-image-amd64 linux-image-cloud-amd64 initramfs-tools lz4 systemd-sysv udev dbus login
 	passwd procps kmod iproute2 iputils-ping ca-certificates python3 gcc libc6-dev make openssl
 	stress-ng acpica-tools util-linux e2fsprogs pciutils"
+PACKAGES="$PACKAGES${HOLM_DEBIAN_EXTRA:+ $HOLM_DEBIAN_EXTRA}"
 
 sources() {
 	apt-get indextargets --format 'deb $(SITE) $(RELEASE) main|$(ORIGIN)|$(CODENAME)|$(COMPONENT)' \
@@ -18,7 +21,7 @@ sources() {
 
 versions=$(apt-cache policy linux-image-amd64 linux-image-cloud-amd64 systemd gcc-12 2>/dev/null |
 	sed -n 's/^  Candidate: //p' | tr '\n' ' ')
-guest_begin debian "$PACKAGES $SIZE $versions $(files_hash "$GUESTS_SRC/debian.sh" \
+guest_begin "$NAME" "$PACKAGES $SIZE $versions $(files_hash "$GUESTS_SRC/debian.sh" \
 	"$GUESTS_SRC/debian")"
 list=$(sources)
 [ -n "$list" ] || die "no Debian 12 sources configured (apt-get update first)"

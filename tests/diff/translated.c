@@ -8,10 +8,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 
 #include "cpu/interp.h"
 #include "engine/soft/impl.h"
+#include "engine/soft/trans/gen.h"
+#include "host/fail.h"
 
 static struct cpu_ops with_drops;
 static struct soft_page pages[BOX_CODE_SIZE / RAM_PAGE];
@@ -33,6 +36,7 @@ struct cpu *translated_open(const struct cpu_model *model, const struct cpu_ops 
 	with_drops = *ops;
 	with_drops.dropped = dropped;
 	e->hot_runs = 1;
+	e->check = true;
 	e->cpus = 1;
 	e->slots = 1;
 	e->slot[0] = (struct soft_slot){
@@ -63,13 +67,29 @@ static void code_is_new(struct vcpu *v)
 	trans_changed(v);
 }
 
+/* What the translator believes of a copied instruction, writes_gprs(), must be all that it does. */
+static void writes_are_known(const struct cpu *c, const u64 before[16])
+{
+	const struct insn *in = &c->step_insn;
+	u32 mask = writes_gprs(in);
+
+	if (classify(in, c->mode).kind != T_COPY)
+		return;
+	for (unsigned i = 0; i < 16; i++)
+		if (c->r[i] != before[i] && !(mask >> i & 1)) {
+			printf("diff: %s writes register %u, which writes_gprs() does not know\n",
+			       insn_forms[in->form].name, i);
+			exit(1);
+		}
+}
+
 bool translated_one(struct cpu *c)
 {
 	struct vcpu *v = (struct vcpu *)(void *)c;
 	static u64 space[(sizeof(struct block) + 2 * sizeof(struct insn)) / 8 + 1];
 	struct block *b = (struct block *)(void *)space;
 	struct tblock *t;
-	u64 page = (c->rip & ~0xfffull) - BOX_CODE;
+	u64 page = (c->rip & ~0xfffull) - BOX_CODE, before[16];
 
 	code_is_new(v);
 	c->step_insn.len = 0;
@@ -90,7 +110,12 @@ bool translated_one(struct cpu *c)
 	b->insn[0].off = 0;
 	if (!ends(&c->step_insn))
 		b->count = 2; /* the pseudo-instruction that closes a block; not looked at */
+	memcpy(before, c->r, sizeof(before));
 	t = trans_block(v, b);
+	if (v->failed) {
+		printf("diff: %s\n", fail_text());
+		exit(1);
+	}
 	if (!t) {
 		interp_one(c);
 		return false;
@@ -102,6 +127,7 @@ bool translated_one(struct cpu *c)
 			return false;
 		}
 	}
+	writes_are_known(c, before);
 	return true;
 }
 

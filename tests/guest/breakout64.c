@@ -3,7 +3,7 @@
  * wrap, or that segment bases lead to (Intel SDM 1 3.3.7.1, 3A 3.4.4). */
 #include "rt/code64.h"
 
-#define LOW  0x123456789000ul	  /* pages of the tests' own, in both halves */
+#define LOW  0x123456789000ul /* pages of the tests' own, in both halves */
 #define HIGH 0xffff923456789000ul
 #define FAR_ 0x7654321000ul
 
@@ -61,9 +61,21 @@ static const u16 wrong[] = {1, 2, 0x8000, 0x7fff, 0xffff, 0xfffe, 0x00ff, 0x5555
 
 /* What CMP leaves of these two: all combinations of CF, ZF, SF, OF and PF that it can leave. */
 static const u64 pairs[][2] = {
-	{5, 5},	    {1, 0},	       {3, 0},	       {0, 1},	       {0, 3},
-	{1ul << 63, 1}, {1ul << 63, 2}, {1, 1ul << 63}, {2, 1ul << 63}, {~0ul, 1},
-	{~0ul, 2}, {1, ~0ul}, {0x7fffffffffffffff, ~0ul}, {0x10, 1}, {1ul << 63, ~0ul},
+	{5, 5},
+	{1, 0},
+	{3, 0},
+	{0, 1},
+	{0, 3},
+	{1ul << 63, 1},
+	{1ul << 63, 2},
+	{1, 1ul << 63},
+	{2, 1ul << 63},
+	{~0ul, 1},
+	{~0ul, 2},
+	{1, ~0ul},
+	{0x7fffffffffffffff, ~0ul},
+	{0x10, 1},
+	{1ul << 63, ~0ul},
 };
 #define PAIRS (sizeof(pairs) / sizeof(pairs[0]))
 
@@ -267,11 +279,13 @@ static void edges(bool user)
 				if (ops[o].how & H_W || ops[o].op == 0xff || ops[o].op == 0x8f ||
 				    ops[o].op == 0xdf || ops[o].how & H_F2)
 					size = 8;
-				else if (ops[o].op == 0x8b || ops[o].op == 0x89 || ops[o].op == 0xf7)
+				else if (ops[o].op == 0x8b || ops[o].op == 0x89 ||
+					 ops[o].op == 0xf7)
 					size = ops[o].how & H_16 ? 2 : 4;
 				if (ops[o].name[3] == 's' && ops[o].name[4] == 'x')
 					size = 4; /* movsxd */
-				if (ops[o].op == 0x0f10 || ops[o].op == 0x0f28 || ops[o].op == 0x0f11)
+				if (ops[o].op == 0x0f10 || ops[o].op == 0x0f28 ||
+				    ops[o].op == 0x0f11)
 					size = ops[o].how & H_F2 ? 8 : 16;
 				if (ops[o].op == 0x0f28 && at & 15)
 					continue;
@@ -361,9 +375,10 @@ static bool reaches(struct mem m, struct frame f, u64 la, const u8 *page, bool u
 	static const struct {
 		unsigned how, op, reg;
 		bool write;
-	} ways[] = {{H_W, 0x8b, RDX, false}, {H_W, 0x89, RDX, true}, {H_W, 0x87, RDX, true},
-		    {H_W, 0x03, RDX, false}, {0, 0xff, 6, false}, {H_W | H_LOCK, 0x0fc1, RDX, true},
-		    {H_W, 0x8b, R11, false}, {H_W, 0x89, R11, true}, {0, 0x8a, RDX, false}};
+	} ways[] = {
+		{H_W, 0x8b, RDX, false}, {H_W, 0x89, RDX, true}, {H_W, 0x87, RDX, true},
+		{H_W, 0x03, RDX, false}, {0, 0xff, 6, false},	 {H_W | H_LOCK, 0x0fc1, RDX, true},
+		{H_W, 0x8b, R11, false}, {H_W, 0x89, R11, true}, {0, 0x8a, RDX, false}};
 	bool good = true;
 
 	for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
@@ -441,8 +456,8 @@ static void segments_and_wraps(bool user)
 	      "and not mapped: CR2");
 	for (unsigned s = 0x64; s <= 0x65; s++) {
 		static const u64 to[] = {DATA_FAR, FAR_, HIGH, 0xfffffffffffff000, 0x40000000000};
-		static const int disps[] = {0, 0x12345678, -0x12345678, -1, 0x7fffffff,
-					    -0x7fffffff - 1};
+		static const int disps[] = {0,	0x12345678, -0x12345678,
+					    -1, 0x7fffffff, -0x7fffffff - 1};
 
 		for (unsigned i = 0; i < 5; i++)
 			for (unsigned d = 0; d < 6; d++) {
@@ -451,8 +466,8 @@ static void segments_and_wraps(bool user)
 				/* the base has to be canonical: not from the lower half up */
 				if (to[i] == HIGH)
 					continue;
-				good &= reaches(mem(RIP, NONE, 0, disps[d], (u8)s), f, to[i] + 0x200,
-						there ? page_a : NULL, user, true);
+				good &= reaches(mem(RIP, NONE, 0, disps[d], (u8)s), f,
+						to[i] + 0x200, there ? page_a : NULL, user, true);
 			}
 	}
 	CHECK(good, "fs:[rip + disp] and gs:, any base, mapped and not");
@@ -461,15 +476,19 @@ static void segments_and_wraps(bool user)
 		u32 msr = s == 0x64 ? MSR_FS_BASE : MSR_GS_BASE;
 
 		wrmsr(msr, FAR_ + 0x100);
-		good &= reaches(mem(NONE, NONE, 0, 0x100, (u8)s), f, FAR_ + 0x200, page_a, user, false);
+		good &= reaches(mem(NONE, NONE, 0, 0x100, (u8)s), f, FAR_ + 0x200, page_a, user,
+				false);
 		wrmsr(msr, FAR_ + 0x300);
-		good &= reaches(mem(NONE, NONE, 0, -0x100, (u8)s), f, FAR_ + 0x200, page_a, user, false);
+		good &= reaches(mem(NONE, NONE, 0, -0x100, (u8)s), f, FAR_ + 0x200, page_a, user,
+				false);
 		f.rdi = 0x80;
 		f.rcx = 0x10;
-		good &= reaches(mem(RDI, RCX, 3, -0x200, (u8)s), f, FAR_ + 0x200, page_a, user, false);
+		good &= reaches(mem(RDI, RCX, 3, -0x200, (u8)s), f, FAR_ + 0x200, page_a, user,
+				false);
 		f.r11 = 0x10;
 		f.r10 = 0x80;
-		good &= reaches(mem(R10, RCX, 3, -0x200, (u8)s), f, FAR_ + 0x200, page_a, user, false);
+		good &= reaches(mem(R10, RCX, 3, -0x200, (u8)s), f, FAR_ + 0x200, page_a, user,
+				false);
 		wrmsr(msr, HIGH + 0x1000);
 		f.rbp = (u64)-0xe00;
 		good &= reaches(mem(RBP, NONE, 0, 0, (u8)s), f, HIGH + 0x200, page_a, user, false);
@@ -486,13 +505,15 @@ static void segments_and_wraps(bool user)
 	}
 	CHECK(good, "fs: and gs: with registers and displacements, canonical and not");
 	/* absolute */
-	good = reaches(mem(NONE, NONE, 0, (s64)(u64)USER(page_a + 0x200), 0), f, (u64)USER(page_a + 0x200),
-		       page_a, user, false);
+	good = reaches(mem(NONE, NONE, 0, (s64)(u64)USER(page_a + 0x200), 0), f,
+		       (u64)USER(page_a + 0x200), page_a, user, false);
 	good &= reaches(mem(NONE, NONE, 0, -0x1000 + 0x200, 0), f, 0xfffffffffffff200, page_a, user,
 			false);
-	good &= reaches(mem(NONE, NONE, 0, -0x7ffff000, 0), f, 0xffffffff80001000, NULL, user, false);
+	good &= reaches(mem(NONE, NONE, 0, -0x7ffff000, 0), f, 0xffffffff80001000, NULL, user,
+			false);
 	f.rcx = 0x20;
-	good &= reaches(mem(NONE, RCX, 3, (s64)(u64)USER(page_a + 0x100), 0), f, 0, page_a, user, false);
+	good &= reaches(mem(NONE, RCX, 3, (s64)(u64)USER(page_a + 0x100), 0), f, 0, page_a, user,
+			false);
 	f.r11 = (u64)-0x20;
 	good &= reaches(mem(NONE, R10, 3, (s64)(u64)USER(page_a + 0x300), 0),
 			(struct frame){.r10 = (u64)-0x20, .rsp = f.rsp}, 0, page_a, user, false);

@@ -8,11 +8,13 @@
 static u8 *page_a, *page_b;
 static unsigned n_cpus;
 
-/* --- what is mapped changes -------------------------------------------------------------------- */
+/* --- what is mapped changes --------------------------------------------------------------------
+ */
 
 #define SPOT 0x10000000000ul /* a page that is mapped this way and that; the next one never is */
 
-/* Each leaves in RAX what stood at SPOT + 200h, and (the writers) 77h in its place. RDI: the page. */
+/* Each leaves in RAX what stood at SPOT + 200h, and (the writers) 77h in its place. RDI: the page.
+ */
 static const struct way {
 	const char *name;
 	bool write, stack, jump;
@@ -70,9 +72,7 @@ static u8 *way_code(unsigned w)
 	case 8:
 		B(0x58, 0x52, 0x5b); /* pop rax; push rdx; pop rbx */
 		break;
-	case 9:
-		put_mem(0, 0xff, 4, mem(RDI, NONE, 0, 0x200, 0));
-		break;
+	case 9: put_mem(0, 0xff, 4, mem(RDI, NONE, 0, 0x200, 0)); break;
 	case 10:
 	case 11:
 		again = out;
@@ -120,7 +120,8 @@ static bool way_sees(unsigned w, u8 *start, bool user, u8 *page, u32 error)
 	after = *(volatile u64 *)(page + 0x200);
 	want = ways[w].jump ? (before == (u64)landing[0] + (user ? USER_BASE : 0) ? 1 : 2) : before;
 	*(volatile u64 *)(page + 0x200) = before;
-	return vector == VEC_DONE && t->frame.rax == want && after == (ways[w].write ? 0x77 : before);
+	return vector == VEC_DONE && t->frame.rax == want &&
+	       after == (ways[w].write ? 0x77 : before);
 }
 
 enum how { INVLPG, CR3, PGE, HOWS };
@@ -187,7 +188,8 @@ static void stale_entries(bool user)
 				bad += !way_sees(w, start, user, page_b, 0);
 			change((u64)page_b, (good & ~(u64)PTE_W) | g, how);
 			for (unsigned i = 0; i < 3; i++)
-				bad += !way_sees(w, start, user, ways[w].write ? NULL : page_b, err | 1);
+				bad += !way_sees(w, start, user, ways[w].write ? NULL : page_b,
+						 err | 1);
 			bad += *(u64 *)(page_b + 0x200) != (u64)landing[1] + (user ? USER_BASE : 0);
 			change((u64)page_a, good | g, how);
 			for (unsigned i = 0; i < 3; i++)
@@ -203,7 +205,9 @@ static void stale_entries(bool user)
 			change((u64)page_a, good | g, how);
 			for (unsigned i = 0; i < 3; i++)
 				bad += !way_sees(w, start, user, page_a, 0);
-			bad += !(filled(page_a, 3) || *(u64 *)(page_a + 0x200) == (u64)landing[0] + (user ? USER_BASE : 0));
+			bad += !(filled(page_a, 3) ||
+				 *(u64 *)(page_a + 0x200) ==
+					 (u64)landing[0] + (user ? USER_BASE : 0));
 		}
 		CHECK_EQ(bad, 0, name);
 	}
@@ -261,8 +265,13 @@ static void targets(void)
 		u32 vector;
 
 		f.rdi = SPOT + 0x80;
-		change((u64)to[i & 1], i % 7 == 6 ? 0 : i % 7 == 5 ? 3 : 7 | (i % 3 == 0 ? PTE_G : 0),
-		       i % 3 == 0 ? PGE : i % 3 == 1 ? INVLPG : CR3);
+		change((u64)to[i & 1],
+		       i % 7 == 6   ? 0
+		       : i % 7 == 5 ? 3
+				    : 7 | (i % 3 == 0 ? PTE_G : 0),
+		       i % 3 == 0   ? PGE
+		       : i % 3 == 1 ? INVLPG
+				    : CR3);
 		if (i % 3 == 1)
 			invlpg(SPOT);
 		vector = go(&f, start, true);
@@ -279,7 +288,8 @@ static void targets(void)
 	change(0, 0, PGE);
 }
 
-/* --- accessed, dirty --------------------------------------------------------------------------- */
+/* --- accessed, dirty ---------------------------------------------------------------------------
+ */
 
 static u64 bits_of(u64 *set)
 {
@@ -310,8 +320,9 @@ static void dirty_bits(bool user)
 				bad += !way_sees(w, start, user, page_a, 0);
 		}
 	}
-	CHECK_EQ(bad, 0, user ? "A by reads, D by writes only, again once cleared: CPL 3"
-			      : "A by reads, D by writes only: CPL 0");
+	CHECK_EQ(bad, 0,
+		 user ? "A by reads, D by writes only, again once cleared: CPL 3"
+		      : "A by reads, D by writes only: CPL 0");
 	/* mov rax, [rdi]; mov rbx, [rsi] (faults, or not); mov [rdi + 8], rdx */
 	start = piece(64);
 	put_mem(H_W, 0x8b, RAX, mem(RDI, NONE, 0, 0x200, 0));
@@ -335,7 +346,8 @@ static void dirty_bits(bool user)
 	change(0, 0, INVLPG);
 }
 
-/* --- many places that read and write -------------------------------------------------------------- */
+/* --- many places that read and write
+ * -------------------------------------------------------------- */
 
 #define BLOCKS 5200
 
@@ -362,7 +374,8 @@ static void many_places(void)
 
 			f.rdi = f.r10 = i & 1 ? LOW : SPOT;
 			bad += go(&f, area + i * 32, true) != VEC_DONE;
-			bad += this_cpu()->trap.frame.rax != *(u64 *)((i & 1 ? page_b : page_a) + 0x208);
+			bad += this_cpu()->trap.frame.rax !=
+			       *(u64 *)((i & 1 ? page_b : page_a) + 0x208);
 		}
 	CHECK_EQ(bad, 0, "5200 places read or write their page");
 	for (unsigned i = 1; i < BLOCKS; i += 2) {
@@ -401,7 +414,8 @@ static void stale(void)
 	write_cr4(read_cr4() & ~(uword)CR4_PGE);
 }
 
-/* --- code that changes ------------------------------------------------------------------------- */
+/* --- code that changes -------------------------------------------------------------------------
+ */
 
 /* The ways to write DL (or EDX, or what XMM0 has) to RDI. */
 static const struct {
@@ -480,9 +494,11 @@ static void own_block(bool user)
 			other += (u32)this_cpu()->trap.frame.rax != i;
 		}
 	}
-	CHECK_EQ(bad, 0, user ? "a block writes its own end: CPL 3" : "a block writes its own end: CPL 0");
+	CHECK_EQ(bad, 0,
+		 user ? "a block writes its own end: CPL 3" : "a block writes its own end: CPL 0");
 	CHECK_EQ(other, 0, "through another address, behind CPUID");
-	/* 1: mov dl, [rsi]; mov [rdi], dl; inc rsi; inc rdi; dec ecx; jnz 1b, and what it copies to */
+	/* 1: mov dl, [rsi]; mov [rdi], dl; inc rsi; inc rdi; dec ecx; jnz 1b, and what it copies to
+	 */
 	start = piece(160);
 	B(0x8a, 0x16, 0x88, 0x17, 0x48, 0xff, 0xc6, 0x48, 0xff, 0xc7, 0xff, 0xc9, 0x75, 0xf2);
 	for (unsigned i = 0; i < 80; i++)
@@ -534,8 +550,9 @@ static void data_to_code(bool user)
 				bad += *(volatile u32 *)(page + 0x800) != i;
 		}
 	}
-	CHECK_EQ(bad, 0, user ? "a page of data gets code, and is written on: CPL 3"
-			      : "a page of data gets code, and is written on: CPL 0");
+	CHECK_EQ(bad, 0,
+		 user ? "a page of data gets code, and is written on: CPL 3"
+		      : "a page of data gets code, and is written on: CPL 0");
 }
 
 /* Data beside the code, in groups; now and then the code changes. */
@@ -580,7 +597,8 @@ static void code_changes(void)
 	beside();
 }
 
-/* --- other CPUs --------------------------------------------------------------------------------- */
+/* --- other CPUs ---------------------------------------------------------------------------------
+ */
 
 #define X_PAGES 16
 static u8 *x_page[X_PAGES], *x_imm[X_PAGES], *x_writer[STORES];
@@ -589,8 +607,8 @@ static volatile u32 turn, wrong_code;
 /* CPU 0 writes in hot code what the others run, page after page. */
 static void written_elsewhere(struct cpu *cpu)
 {
-	for (u32 i = 1; i <= 600; i++) {
-		unsigned n = i / 20 % X_PAGES, w = i % STORES;
+	for (u32 i = 1; i <= 160; i++) {
+		unsigned n = i / 8 % X_PAGES, w = i % STORES;
 		struct frame f;
 
 		if (!cpu->index) {
@@ -610,8 +628,7 @@ static void written_elsewhere(struct cpu *cpu)
 			pause();
 		f = fresh();
 		f.rsp -= cpu->index * 128;
-		if (go(&f, x_page[n] + 0x100, true) != VEC_DONE ||
-		    (u32)cpu->trap.frame.rax != i)
+		if (go(&f, x_page[n] + 0x100, true) != VEC_DONE || (u32)cpu->trap.frame.rax != i)
 			__atomic_add_fetch(&wrong_code, 1, __ATOMIC_SEQ_CST);
 		__atomic_add_fetch(&turn, 1, __ATOMIC_SEQ_CST);
 	}
@@ -622,12 +639,8 @@ static u8 *loop_code[4];
 
 static bool flush_hook(struct frame *f)
 {
-	if (f->vector == PF) { /* read-only: until it is not */
-		while (!(*page_entry(SPOT, 1) & PTE_W))
-			pause();
-		invlpg(SPOT);
+	if (f->vector == PF) /* read-only: again until it is not, so that the IPI gets in between */
 		return true;
-	}
 	if (f->vector != 0x60)
 		return false;
 	invlpg(SPOT);
@@ -673,7 +686,7 @@ static void shootdown(struct cpu *cpu)
 	while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) < n_cpus - 1)
 		pause();
 	delay_us(500);
-	for (unsigned i = 1; i <= 300; i++) {
+	for (unsigned i = 1; i <= 60; i++) {
 		u8 *now = i & 1 ? page_b : page_a, *old = i & 1 ? page_a : page_b;
 
 		shoot((u64)now, PTE_P | PTE_W | PTE_U | (i % 3 ? 0 : PTE_G));
@@ -712,7 +725,8 @@ static void make_loops(void)
 			put_mem(H_W, 0x89, RCX, mem(RDI, NONE, 0, 0x140, 0));
 			put_rr(H_W, 0x09, RAX, RBX);
 			break;
-		case 1: /* the stack; it is nobody else's there, and the page changes between them */
+		case 1: /* the stack; it is nobody else's there, and the page changes between them
+			 */
 			put_mem(H_W, 0x89, RCX, mem(RSP, NONE, 0, -8, 0));
 			put_mem(H_W, 0x0b, RBX, mem(RDI, NONE, 0, 0x80, 0));
 			B(0x51, 0x51, 0x58, 0x58); /* push rcx; push rcx; pop rax; pop rax */
@@ -729,7 +743,7 @@ static void make_loops(void)
 			put_mem(H_W, 0x0fc3, RCX, mem(RDI, NONE, 0, 0x610, 0));
 			break;
 		}
-		B(0x48, 0xff, 0xc1);			   /* inc rcx */
+		B(0x48, 0xff, 0xc1);			      /* inc rcx */
 		B(0x85, 0xf6, 0x74, (u8)(again - (out + 4))); /* test esi, esi; jz */
 		put_done();
 	}
@@ -762,8 +776,9 @@ static void other_cpus(void)
 			((u64 *)page_a)[k] = ((u64 *)page_b)[k] = 1;
 		page_map(SPOT, (u64)page_a, PTE_P | PTE_W | PTE_U);
 		smp_run(n_cpus, shootdown);
-		CHECK_EQ(old_pages, 0, u ? "no store reaches a page after its shootdown: CPL 0"
-					 : "no store reaches a page after its shootdown: CPL 3");
+		CHECK_EQ(old_pages, 0,
+			 u ? "no store reaches a page after its shootdown: CPL 0"
+			   : "no store reaches a page after its shootdown: CPL 3");
 		CHECK_EQ(poisoned, 0, "and no load");
 	}
 	page_map(SPOT, 0, 0);

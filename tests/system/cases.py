@@ -1123,6 +1123,20 @@ def debian_translated():
         check(want in out, out)
 
 
+@case("full", 3600)
+def debian_lockstep():
+    """Debian to its userland and a compiler's run, each block compared with the interpreter's."""
+    with scratch("lockstep") as d:
+        out, _ = debian_run("echo 'int main(void) { return 7; }' >a.c; gcc -O2 a.c -o a; ./a; echo gcc $?;"
+                            "systemctl is-system-running; dmesg -r | grep '^<[0-3]>'",
+                            "--json=" + d + "/j", "--engine", "soft,translate=lockstep", timeout=3000)
+        with open(d + "/j") as f:
+            count = json.load(f)["counters"]
+    check("gcc 7" in out, out)
+    check(count["compared"] > 100000000 and count["uncompared"] < count["compared"] / 1000, count)
+    print(count)
+
+
 # --- memory ---------------------------------------------------------------------------------------
 
 @case("core")

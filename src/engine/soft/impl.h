@@ -119,6 +119,7 @@ struct engine {
 	const struct soft_page *changed[CHANGES];
 	unsigned hot_runs; /* executions before a block is translated; 0: never */
 	bool lockstep;
+	bool check; /* each translated block is proven, see trans/check.c */
 	u32 extint; /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
 	pthread_cond_t world_cond;

@@ -166,6 +166,7 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	e->cpus = config->cpus;
 	e->hot_runs = (unsigned)hot_runs(config->options);
 	e->lockstep = wants_lockstep(config->options);
+	e->check = e->hot_runs == 1;
 	world_open(e);
 	pthread_mutex_init(&e->code_lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))

@@ -54,24 +54,26 @@ static void traps_on_ist(bool on)
 
 static u64 *reg(struct frame *f, unsigned n)
 {
-	static const u8 place[16] = {offsetof(struct frame, rax) / 8, offsetof(struct frame, rcx) / 8,
-				     offsetof(struct frame, rdx) / 8, offsetof(struct frame, rbx) / 8,
-				     offsetof(struct frame, rsp) / 8, offsetof(struct frame, rbp) / 8,
-				     offsetof(struct frame, rsi) / 8, offsetof(struct frame, rdi) / 8,
-				     offsetof(struct frame, r8) / 8,  offsetof(struct frame, r9) / 8,
-				     offsetof(struct frame, r10) / 8, offsetof(struct frame, r11) / 8,
-				     offsetof(struct frame, r12) / 8, offsetof(struct frame, r13) / 8,
-				     offsetof(struct frame, r14) / 8, offsetof(struct frame, r15) / 8};
+	static const u8 place[16] = {
+		offsetof(struct frame, rax) / 8, offsetof(struct frame, rcx) / 8,
+		offsetof(struct frame, rdx) / 8, offsetof(struct frame, rbx) / 8,
+		offsetof(struct frame, rsp) / 8, offsetof(struct frame, rbp) / 8,
+		offsetof(struct frame, rsi) / 8, offsetof(struct frame, rdi) / 8,
+		offsetof(struct frame, r8) / 8,	 offsetof(struct frame, r9) / 8,
+		offsetof(struct frame, r10) / 8, offsetof(struct frame, r11) / 8,
+		offsetof(struct frame, r12) / 8, offsetof(struct frame, r13) / 8,
+		offsetof(struct frame, r14) / 8, offsetof(struct frame, r15) / 8};
 
 	return (u64 *)f + place[n];
 }
 
 /* Says how they differ, 12 times at most. */
 static inline bool same_regs(const struct frame *want, const struct frame *got, u64 flags,
-		      const char *what)
+			     const char *what)
 {
-	static const char *const name[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-					     "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+	static const char *const name[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+					     "rsi", "rdi", "r8",  "r9",	 "r10", "r11",
+					     "r12", "r13", "r14", "r15"};
 	static unsigned told;
 	const char *which = NULL;
 	u64 a = 0, b = 0;
@@ -135,7 +137,7 @@ static u8 *piece(size_t most)
 
 struct mem {
 	u8 base, index, scale;
-	s64 disp; /* RIP: from the end of the instruction, if nothing follows the displacement */
+	s64 disp;  /* RIP: from the end of the instruction, if nothing follows the displacement */
 	u8 prefix; /* segment or 67h, 0: none */
 };
 
@@ -144,18 +146,18 @@ struct mem {
 #define H_F3   4u
 #define H_F2   8u
 #define H_W    16u
-#define H_BYTE 32u  /* a byte register */
-#define H_VEX  64u  /* 256 bits, F3, map 0F */
+#define H_BYTE 32u /* a byte register */
+#define H_VEX  64u /* 256 bits, F3, map 0F */
 
-/* op: the opcode's bytes, 0Fxx or xx; r: register or /digit. */
+/* op: the opcode's bytes, as 0F38xxh, 0Fxxh, xxh; r: register or /digit. */
 static void put_mem(unsigned how, unsigned op, unsigned r, struct mem m)
 {
 	unsigned base = m.base < 16 ? m.base : 0, index = m.index < 16 ? m.index : 4;
-	unsigned rex = (how & H_W ? 8u : 0) | (r & 8 ? 4u : 0) | (m.index < 16 && index & 8 ? 2u : 0) |
-		       (base & 8 ? 1u : 0);
+	unsigned rex = (how & H_W ? 8u : 0) | (r & 8 ? 4u : 0) |
+		       (m.index < 16 && index & 8 ? 2u : 0) | (base & 8 ? 1u : 0);
 	bool sib = m.index < 16 || (m.base != RIP && (m.base == NONE || (base & 7) == 4));
-	unsigned mod = m.base >= 16		    ? 0
-		       : !m.disp && (base & 7) != 5 ? 0
+	unsigned mod = m.base >= 16		       ? 0
+		       : !m.disp && (base & 7) != 5    ? 0
 		       : m.disp == (signed char)m.disp ? 1
 						       : 2;
 
@@ -174,6 +176,8 @@ static void put_mem(unsigned how, unsigned op, unsigned r, struct mem m)
 	else if (rex || (how & H_BYTE && r >= 4))
 		B((u8)(0x40 | rex));
 	if (!(how & H_VEX)) {
+		if (op >> 16)
+			B((u8)(op >> 16));
 		if (op >> 8)
 			B((u8)(op >> 8));
 		B((u8)op);
@@ -203,7 +207,8 @@ static inline struct mem mem(u8 base, u8 index, u8 scale, s64 disp, u8 prefix)
 	return (struct mem){base, index, scale, disp, prefix};
 }
 
-/* --- what it works on -------------------------------------------------------------------------- */
+/* --- what it works on --------------------------------------------------------------------------
+ */
 
 /* Where the tests work: the edges, and around 200h. */
 static const struct {

@@ -166,7 +166,7 @@ unsigned emit_lookup(struct tr *t, struct tinsn *ti, const struct ea *ea, unsign
 		cross = e_jcc_fwd(e, 5);
 	}
 	top = e->p;
-	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
+	e_page_number(e);
 	e_gs_load(e, H_R10, write ? G(hot.wt) : G(hot.rt));
 	e_load(e, 8, H_R11, H_R10, H_R11, 3, 0);
 	e_test_imm8(e, H_R11, 1);

@@ -104,7 +104,8 @@ static enum tkind kind_0f(const struct insn *in, unsigned word)
 		if (in->asz != word || (word == 4 && (in->seg == S_FS || in->seg == S_GS)))
 			return T_INTERP;
 		return T_BT;
-	case 0xc7: return word == 4 && mem && reg == 1 ? T_COPY : T_INTERP; /* CMPXCHG8B */
+	case 0xc7: /* CMPXCHG8B */
+		return mem && reg == 1 && !(in->pfx & PFX_W) ? T_COPY : T_INTERP;
 	case 0xae:
 		return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY
 										       : T_INTERP;
@@ -212,7 +213,7 @@ bool classify_x87_notes(const struct insn *in)
 	return !(op == 0xdf && reg == 4); /* FNSTSW AX */
 }
 
-static unsigned width(const struct insn *in, unsigned w)
+unsigned classify_width(const struct insn *in, unsigned w)
 {
 	switch (w) {
 	case OPW_X: return in->vl;
@@ -343,7 +344,7 @@ struct tclass classify(const struct insn *given, u32 mode)
 		return t;
 	for (unsigned i = 0; i < f->operands; i++)
 		if (f->op[i].kind == OP_E || f->op[i].kind == OP_M || f->op[i].kind == OP_W) {
-			t.size = (u8)width(in, f->op[i].width);
+			t.size = (u8)classify_width(in, f->op[i].width);
 			t.read = f->op[i].access & OPA_R;
 			t.write = f->op[i].access & OPA_W;
 		}

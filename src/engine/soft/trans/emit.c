@@ -98,6 +98,17 @@ void e_pext_gs(struct emit *e, unsigned to, unsigned from, u32 off)
 	e_mem(e, to, NONE, NONE, 0, (s32)off);
 }
 
+void e_page_number(struct emit *e)
+{
+	e_mov_imm(e, H_R11, 36 << 8 | 12);
+	/* VEX.LZ.0F38.W1 F7 /r: bextr r11, r10, r11 */
+	e8(e, 0xc4);
+	e8(e, 0x42);
+	e8(e, 0xa0);
+	e8(e, 0xf7);
+	e8(e, 0xda);
+}
+
 void e_test_imm8(struct emit *e, unsigned reg, unsigned imm)
 {
 	if (reg >= 4)

@@ -86,6 +86,8 @@ void e_load(struct emit *e, unsigned size, unsigned reg, unsigned base, unsigned
 void e_store(struct emit *e, unsigned size, unsigned reg, unsigned base, unsigned index, s32 disp);
 /* pext to, from, gs:[off] */
 void e_pext_gs(struct emit *e, unsigned to, unsigned from, u32 off);
+/* r11 = bits 47..12 of r10. Clobbers the flags; where they must stay: pext, which takes longer. */
+void e_page_number(struct emit *e);
 void e_test_imm8(struct emit *e, unsigned reg, unsigned imm); /* test reg8, imm8 */
 
 /* Jumps: *_fwd return the address of the rel32 to be patched by e_here() later. */

@@ -137,6 +137,8 @@ void slot_guard(struct tr *t, struct tinsn *ti, bool live);
 struct place slot_operand(struct tr *t, const struct insn *in);
 
 /* kinds.c: one instruction */
+/* Is there an encoding? If not its body runs. */
+bool can_emit(const struct insn *in, const struct tclass *c, const u8 *raw);
 void emit_interp(struct tr *t, struct tinsn *ti);
 void emit_end(struct tr *t, struct tinsn *ti);
 void body_if(struct tr *t, struct tinsn *ti, unsigned cc);

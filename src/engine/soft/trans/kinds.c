@@ -64,6 +64,10 @@ static bool use_all(struct use *u, const struct insn *in)
 	unsigned most = in->pfx & PFX_MEM ? 1 : 2;
 	bool ok = true;
 	memcpy(u->rc.host, home, sizeof(home));
+	u->rc.base = H_R10;
+	u->rc.index = NOREG;
+	u->rc.scale = 0;
+	u->rc.disp = 0;
 	u->n = 0;
 	for (unsigned i = 0; i < f->operands; i++) {
 		bool w = f->op[i].access & OPA_W;
@@ -83,6 +87,25 @@ static bool use_all(struct use *u, const struct insn *in)
 		}
 	}
 	return ok;
+}
+
+static bool lea_of_64(const struct insn *in)
+{
+	return in->osz == 8 && in->asz == 8 && in->base / 8u == 16 && in->index / 8u == 16;
+}
+
+bool can_emit(const struct insn *in, const struct tclass *c, const u8 *raw)
+{
+	u8 code[RECODE_MAX];
+	struct use u;
+	switch ((enum tkind)c->kind) {
+	case T_COPY:
+	case T_BT: return use_all(&u, in) && recode(code, in, raw, &u.rc);
+	case T_LEA:
+		return lea_of_64(in) ||
+		       !(in->osz == 2 || in->asz == 2 || in->disp != (s32)in->disp);
+	default: return true;
+	}
 }
 
 /* FIP, FDP and FOP are made of this when somebody asks (trans_x87). Clobbers the flags of none. */
@@ -106,14 +129,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	bool mem = in->pfx & PFX_MEM, lookup = mem && !in_window(t) && !in_family(t);
 	u8 code[RECODE_MAX];
 	struct ea ea;
-	u.rc.base = H_R10;
-	u.rc.index = NOREG;
-	u.rc.scale = 0;
-	u.rc.disp = 0;
-	if (!use_all(&u, in) || recode(code, in, raw, &u.rc) == 0) {
-		emit_interp(t, ti);
-		return;
-	}
+	use_all(&u, in);
 	if (lookup) {
 		flags_away(t, live);
 		emit_ea(t, in, &ea);
@@ -157,7 +173,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	}
 	n = recode(code, in, raw, &u.rc);
 	if (!n)
-		t->failed = true; /* it was possible above, and neither base needs less */
+		t->failed = true; /* can_emit() said that it is possible */
 	ti->saved = t->saved;
 	for (unsigned i = 0; i < u.n; i++)
 		e_gs_load(e, u.host[i], G_REG(u.guest[i]));
@@ -183,14 +199,8 @@ void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *r
 	unsigned miss, n;
 	u8 code[RECODE_MAX];
 	struct ea ea;
-	u.rc.base = H_R10;
-	u.rc.index = NOREG;
-	u.rc.scale = 0;
-	u.rc.disp = 0;
-	if (!use_all(&u, in) || (n = recode(code, in, raw, &u.rc)) == 0) {
-		emit_interp(t, ti);
-		return;
-	}
+	use_all(&u, in);
+	n = recode(code, in, raw, &u.rc);
 	flags_away(t, live);
 	emit_ea(t, in, &ea);
 	e_gs_store(e, H_R10, G(hot.bits));
@@ -265,13 +275,9 @@ void emit_lea(struct tr *t, struct tinsn *ti)
 	struct emit *e = &t->e;
 	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
 	unsigned to = home[in->reg] == NOREG ? H_R10 : home[in->reg];
-	if (in->osz == 2 || in->asz == 2 || in->disp != (s32)in->disp) {
-		if (in->osz == 8 && in->asz == 8 && b == 16 && x == 16) {
-			e_mov_imm(e, to, (u64)in->disp);
-			goto store;
-		}
-		emit_interp(t, ti);
-		return;
+	if (lea_of_64(in)) {
+		e_mov_imm(e, to, (u64)in->disp);
+		goto store;
 	}
 	hb = reg_in_host(e, b, H_R10);
 	hx = reg_in_host(e, x, H_R11);

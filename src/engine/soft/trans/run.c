@@ -53,8 +53,8 @@ int trans_open(struct vcpu *v)
 {
 	struct trans *x;
 	int err;
-	if (!__builtin_cpu_supports("bmi2"))
-		return FAIL(-ENOSYS, "the host's CPU has no BMI2; use translate=off");
+	if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2"))
+		return FAIL(-ENOSYS, "the host's CPU has no BMI1 or BMI2; use translate=off");
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return FAIL(-ENOMEM, "out of memory");
@@ -100,6 +100,7 @@ void trans_close(struct vcpu *v)
 	unmap(x->rx, CACHE_BYTES);
 	unmap(x->store, STORE_BYTES);
 	free(x->order);
+	free(x->check);
 	free(x);
 	v->trans = NULL;
 }

@@ -42,32 +42,39 @@ struct walk {
 	unsigned families;
 };
 
+/* AH..BH have the numbers of RSP..RDI. */
+static u32 bit_of(const struct insn *in, unsigned reg, unsigned width)
+{
+	bool high = width == 1 && reg >= 4 && reg < 8 && !(in->pfx & (PFX_REX | PFX_VEX));
+	return 1u << (high ? reg & 3 : reg);
+}
+
 u32 writes_gprs(const struct insn *in)
 {
 	const struct insn_form *f = &insn_forms[in->form];
 	unsigned op = in->opcode, reg = in->modrm >> 3 & 7;
 	u32 m = 0;
 	for (unsigned i = 0; i < f->operands; i++) {
-		bool byte = f->op[i].width == 1; /* AH has RSP's number */
+		unsigned width = f->op[i].width;
 		if (!(f->op[i].access & OPA_W))
 			continue;
 		switch ((enum insn_opk)f->op[i].kind) {
-		case OP_G: m |= (1u << in->reg) | (byte ? (1u << (in->reg & 3)) : 0); break;
+		case OP_G: m |= bit_of(in, in->reg, width); break;
 		case OP_E:
 		case OP_R:
-		case OP_Z:
-			if (!(in->pfx & PFX_MEM))
-				m |= (1u << in->rm) | (byte ? (1u << (in->rm & 3)) : 0);
-			break;
-		case OP_VREG: m |= (1u << in->vvvv); break;
-		case OP_FIXED: m |= (1u << R_RAX) | (1u << R_RDX); break;
+		case OP_Z: m |= in->pfx & PFX_MEM ? 0 : bit_of(in, in->rm, width); break;
+		case OP_VREG: m |= 1u << in->vvvv; break;
+		case OP_FIXED: m |= 1u << R_RAX; break; /* no other is written so */
 		default: break;
 		}
 	}
 	switch (f->map) {
 	case 0:
-		if (op == 0x98 || op == 0x99 || op == 0x9f || op == 0xdf ||
-		    ((op == 0xf6 || op == 0xf7) && reg >= 4))
+		if (op == 0x98 || op == 0x9f || op == 0xdf)
+			m |= (1u << R_RAX);
+		if (op == 0x99)
+			m |= (1u << R_RDX);
+		if ((op == 0xf6 || op == 0xf7) && reg >= 4)
 			m |= (1u << R_RAX) | (1u << R_RDX);
 		break;
 	case 1:

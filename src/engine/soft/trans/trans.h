@@ -10,6 +10,7 @@
  *   run.c        entering and leaving translated code, links between blocks, invalidation
  *   slot.c       operands that remember their page
  *   fast.c       SYSCALL and SYSRET
+ *   check.c      the proof of a block, for tests
  *   cross.c      an instruction in two pages
  *   lockstep.c   interpreter and translated code side by side
  *
@@ -54,6 +55,7 @@ struct engine_stats;
 struct vcpu;
 struct tblock;
 struct lockstep;
+struct check;
 
 /* A guest instruction as helpers see it. */
 struct tinsn {
@@ -94,6 +96,7 @@ struct tblock {
 	struct tblock *cross_next;
 	u8 rounds; /* a loop's body is there so many times */
 	bool dropped, plain;
+	bool narrow; /* 32-bit code */
 	bool vec;	      /* the vector registers are in the host's */
 	struct block *source; /* what it was made of, or NULL */
 	u64 block_rip;
@@ -192,6 +195,7 @@ struct fast_way {
 
 struct trans {
 	struct fast_way in, out;
+	struct check *check; /* check.c's own, or NULL */
 	struct cross cross[TRANS_CROSS];
 	u8 *rw, *rx; /* the code cache, twice */
 	u32 used, size, stubs, slot_next[2];
@@ -295,6 +299,9 @@ void lockstep_store(struct vcpu *v, u8 *host, unsigned size);
 /* plain: without stack windows; second: NULL, or the page in which its only instruction ends */
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
 			 bool plain, struct tpage *second);
+/* check.c: code [t->start, end), what is seldom needed from main_end on. False: fail_text() says
+ * why. */
+bool check_block(struct trans *x, const struct tblock *t, const u8 *main_end, const u8 *end);
 /* stubs.c */
 void stubs_build(struct vcpu *v);
 
@@ -356,6 +363,8 @@ struct tclass {
 	u8 fl_read, fl_kill; /* flags read; written for certain */
 };
 struct tclass classify(const struct insn *in, u32 mode);
+/* Bytes of an operand of this width (enum insn_opw). */
+unsigned classify_width(const struct insn *in, unsigned w);
 /* Of the x87 instructions that are copied: does it leave FIP and its like (SDM 1 8.1.8)? */
 bool classify_x87_notes(const struct insn *in);
 

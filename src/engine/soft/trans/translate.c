@@ -312,6 +312,9 @@ static void prepare(struct tr *t, struct tclass *c)
 		recode_general(&ti->in, t->b->mode);
 		t->in[i] = &ti->in;
 		c[i] = classify(&ti->in, t->b->mode);
+		if (!can_emit(&ti->in, &c[i], t->raw[i]))
+			c[i] = (struct tclass){
+				.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
 		ti->rip = t->rip[i];
 		ti->size = c[i].size ? c[i].size : (u8)t->word;
 		ti->stack_len = ti->slot_len = 0;
@@ -416,6 +419,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second, .word = mode_word(b->mode)};
 	u32 need = 0;
+	const u8 *main_end;
 	bool more = true;
 	add_block(&t, b, raw);
 	t.rounds = 1;
@@ -435,6 +439,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.t->page = page;
 	t.t->source = second ? NULL : b;
 	t.t->plain = plain;
+	t.t->narrow = t.word == 4;
 	t.t->second = t.second;
 	t.t->rounds = (u8)t.rounds;
 	t.t->count = (u16)t.count;
@@ -452,10 +457,16 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	}
 	if (more)
 		emit_jump(&t, b->rip + b->bytes);
+	main_end = t.e.p;
 	emit_sides(&t);
 	x->stale = stale(&t);
 	if (t.e.full || t.failed || x->stale)
 		return NULL;
+	if (v->engine->check && !check_block(x, t.t, main_end, t.e.p)) {
+		v->failed = true; /* ends the machine */
+		cpu_event(&v->cpu, EV_KICK);
+		return NULL;
+	}
 	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
 	x->store_used += need;
 	x->translated++;
