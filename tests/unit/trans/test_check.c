@@ -70,7 +70,7 @@ static void lookup(struct lookup l)
 	top = e.p;
 	e_pext_gs(&e, H_R11, H_R10, G(hot.mask));
 	e_gs_load(&e, H_R10, l.table);
-	e_load(&e, H_R11, H_R10, H_R11, 3, 0);
+	e_load(&e, 8, H_R11, H_R10, H_R11, 3, 0);
 	if (l.tested) {
 		e_test_imm8(&e, H_R11, 1);
 		miss = e_jcc_fwd(&e, 4);
@@ -80,7 +80,7 @@ static void lookup(struct lookup l)
 		BYTES(0x4a, 0x89);
 		e_mem(&e, H_RCX, H_RBX, H_R11, 0, 16 + l.disp);
 	} else {
-		e_load(&e, H_RCX, H_RBX, H_R11, 0, 16 + l.disp);
+		e_load(&e, 8, H_RCX, H_RBX, H_R11, 0, 16 + l.disp);
 	}
 	e_jmp(&e, cache + 64);
 	main_end = e.p;
@@ -151,12 +151,15 @@ struct guard {
 	u32 slot, load;
 	s32 lo, disp, len;
 	bool guarded, moved, write, side_read, body;
+	s8 add[2]; /* 32-bit code: to ESI, behind the guard */
+	bool narrow, wide_stub, copied;
 };
 
 static void guard(struct guard g)
 {
 	u8 *miss = NULL, *back;
 	struct tinsn *ti = &t->ti[1];
+	t->narrow = g.narrow;
 	ti->slot = g.slot;
 	ti->slot_len = (u16)g.len;
 	ti->slot_write = g.slot == SLOT_WRITE;
@@ -170,6 +173,11 @@ static void guard(struct guard g)
 	back = e.p;
 	if (g.moved)
 		e_lea(&e, H_RSI, H_RSI, NOREG, 0, 8, 8);
+	for (unsigned i = 0; i < 2; i++)
+		if (g.add[i]) /* add esi, imm8 */
+			BYTES(0x83, 0xc6, (u8)g.add[i]);
+	if (g.copied) /* mov esi, edi */
+		BYTES(0x89, 0xfe);
 	if (g.body) {
 		e_mov_imm(&e, H_R10, (u64)&t->ti[0]);
 		e_call(&e, x->interp);
@@ -179,7 +187,7 @@ static void guard(struct guard g)
 		BYTES(0x4a, 0x89);
 		e_mem(&e, H_RCX, H_RSI, H_R10, 0, g.disp);
 	} else {
-		e_load(&e, H_RCX, H_RSI, H_R10, 0, g.disp);
+		e_load(&e, 8, H_RCX, H_RSI, H_R10, 0, g.disp);
 	}
 	e_jmp(&e, cache + 64);
 	main_end = e.p;
@@ -187,7 +195,8 @@ static void guard(struct guard g)
 		e_here(&e, miss);
 		e_lea(&e, H_R10, H_RSI, NOREG, 0, g.lo, 8);
 		e_mov_imm(&e, H_R11, (u64)ti);
-		e_call(&e, g.slot == SLOT_WRITE && !g.side_read ? x->slot_write : x->slot_read);
+		e_call(&e, x->slot_stub[t->narrow && !g.wide_stub]
+				       [g.slot == SLOT_WRITE && !g.side_read]);
 		e_jmp(&e, back);
 	}
 }
@@ -222,6 +231,25 @@ static void test_slots(void **state)
 	GUARD(false, g.body = true);	       /* a body may have changed it */
 	GUARD(false, g.slot = SLOT_WRITE; g.load = SLOT_WRITE + 8; g.write = true;
 	      g.side_read = true);
+}
+
+/* 32-bit code, whose registers are cut when they move: bytes -8 to 7 from ESI were guarded. */
+static void test_narrow(void **state)
+{
+	(void)state;
+	GUARD(true, g.narrow = true);
+	GUARD(true, g.narrow = true; g.add[0] = 8; g.disp = -8);
+	GUARD(true, g.narrow = true; g.add[0] = -8; g.disp = 8);
+	GUARD(true, g.narrow = true; g.add[0] = 4; g.add[1] = 4; g.disp = -8);
+	GUARD(true, g.narrow = true; g.add[0] = 100; g.add[1] = -100); /* out, and back */
+	GUARD(true, g.narrow = true; g.add[0] = 100; g.add[1] = -96; g.disp = -4);
+	GUARD(false, g.narrow = true; g.add[0] = 9; g.disp = -9); /* perhaps over 4 GiB */
+	GUARD(false, g.narrow = true; g.add[0] = -9; g.disp = 9); /* perhaps below 0 */
+	GUARD(false, g.narrow = true; g.add[0] = 100; g.add[1] = -91; g.disp = -9);
+	GUARD(false, g.narrow = true; g.add[0] = 8); /* 8 bytes on */
+	GUARD(false, g.narrow = true; g.copied = true);
+	GUARD(false, g.narrow = true; g.wide_stub = true); /* fills it with any page */
+	GUARD(false, g.add[0] = 8; g.disp = -8); /* 64-bit code: it may have been anything */
 }
 
 /* --- single instructions --- */
@@ -326,7 +354,7 @@ int main(void)
 		cmocka_unit_test(test_upper_bits), cmocka_unit_test(test_empty_slots),
 		cmocka_unit_test(test_lookup),	   cmocka_unit_test(test_lookup_wrong),
 		cmocka_unit_test(test_slots),	   cmocka_unit_test(test_instructions),
-		cmocka_unit_test(test_vcpu_block),
+		cmocka_unit_test(test_vcpu_block), cmocka_unit_test(test_narrow),
 	};
 	x = calloc(1, sizeof(*x));
 	t = calloc(1, sizeof(*t) + 4 * sizeof(struct tinsn));
@@ -335,11 +363,14 @@ int main(void)
 	x->rw = cache;
 	x->stubs = 1024;
 	x->miss = cache + 128;
-	x->slot_read = cache + 192;
-	x->slot_write = cache + 256;
+	x->slot_stub[0][0] = cache + 192;
+	x->slot_stub[0][1] = cache + 256;
+	x->slot_stub[1][0] = cache + 576;
+	x->slot_stub[1][1] = cache + 640;
 	x->interp = cache + 320;
 	x->simd = cache + 384;
-	x->stack = cache + 448;
+	x->stack_stub[0] = cache + 448;
+	x->stack_stub[1] = cache + 704;
 	x->stack_leave = cache + 512;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
