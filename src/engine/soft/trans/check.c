@@ -706,8 +706,8 @@ static bool registers(struct check *k, const struct insn *in)
 			set(k, in->rm, cut(k, &sum));
 			return true;
 		}
-		if (op == 0x83 && in->osz == 4 && sub == 4 && in->rm == H_R11 &&
-		    (s64)in->imm >= 0) { /* and r11d, imm8: a bit's number */
+		if (k->t->narrow && op == 0x83 && in->osz == 4 && sub == 4 &&
+		    in->rm == H_R11 && (s64)in->imm >= 0) { /* and r11d, imm8: a bit's number */
 			set(k, H_R11, (struct value){.what = W_BIT, .id = (u32)in->imm});
 			return true;
 		}
