@@ -57,7 +57,7 @@ test-full: deps-test guests
 ctest-all:
 	@$(CTEST) -j 2 -L '^(core|full)$$'
 
-# QUICK=1 takes one round and leaves out the programs, which need the guest debian; ENGINE=soft,translate=on
+# QUICK=1 takes one round and leaves out the programs, which need the guest debian; ENGINE=soft,translate=off
 # is what Holm runs with.
 ENGINE ?=
 bench: deps-test build

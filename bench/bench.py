@@ -476,7 +476,7 @@ def arguments():
     p.add_argument("--rows", nargs="*", metavar="NAME", default=measured,
                    help="only these, as docs/benchmarks.md groups them or one by one "
                         "(none: no boots of mini): " + " ".join([*families, *measured]))
-    p.add_argument("--engine", help="Holm's --engine, such as soft,translate=on")
+    p.add_argument("--engine", help="Holm's --engine, such as soft,translate=off")
     p.add_argument("--only", choices=["holm", "qemu"], help="one VMM, beside native")
     args = p.parse_args()
     args.rows = [n for name in args.rows for n in families.get(name, [name])]

@@ -356,7 +356,8 @@ static noinline void run(struct rig *rig)
 
 static void rig_open(struct rig *rig)
 {
-	struct engine_config config = {.board = &rig->board, .model = &rig->model, .cpus = 1};
+	struct engine_config config = {
+		.board = &rig->board, .model = &rig->model, .options = "translate=off", .cpus = 1};
 	struct board *board = &rig->board;
 
 	log_set_level(LOG_ERROR);

@@ -26,7 +26,8 @@ def c_form(f, opcode):
         attr.append('IA_MODRM')
     feats = f.features or ['COUNT']
     f0, f1 = feats[0], feats[-1]
-    ops = ', '.join('{%s, %s, %d}' % (o.kind, o.width, o.access) for o in f.ops[:4]) or '{0}'
+    ops = ', '.join('{%s, %s, %d, %s}' % (o.kind, o.width, o.access, 'FX_' + (
+        o.body if o.kind == 'OP_FIXED' else 'NONE')) for o in f.ops[:4]) or '{0}'
     return ('{"%s", &x_%s, %s, %d, 0x%02x, 0x%x, 0x%02x, 0x%02x, %d, %d, %d, %d, %s, OSZ_%s, IST_%s, '
             'CPU_FEAT_%s, CPU_FEAT_%s, %d, {%s}, 0x%02x, 0x%02x, 0x%02x}' % (
                 f.name, insn_table.body_name(f), ' | '.join(attr) or '0', f.map, opcode, f.pfx, f.reg_mask, f.rm_mask, f.mod_mask,

@@ -61,6 +61,18 @@ static int cli_set_verbose(struct cli *cli, const char *value unused_arg)
 	return 0;
 }
 
+static int cli_set_watch(struct cli *cli, const char *value)
+{
+	size_t len = strlen(value);
+	double seconds = strspn(value, "0123456789.") == len && len < 16 ? strtod(value, NULL) : 0;
+
+	if (!(seconds >= 0.1 && seconds <= 3600))
+		return FAIL(-EINVAL, "'%.40s' is not a number of seconds; write 0.1 to 3600",
+			    value);
+	cli->watch_ms = (u32)(seconds * 1000 + 0.5);
+	return 0;
+}
+
 static int cli_set_help(struct cli *cli, const char *value unused_arg)
 {
 	cli->help = true;

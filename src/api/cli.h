@@ -18,11 +18,12 @@ struct cli {
 	enum verb verb;
 	struct vm_config config;
 	const char *file;      /* of -f, or NULL */
-	const char *operand;   /* NAME of run, VERB of help, or NULL */
+	const char *operand;   /* NAME of run or stats, VERB of help, or NULL */
 	const char *json_path; /* of --json=FILE, or NULL */
 	bool json;
 	bool help;
 	unsigned verbose;
+	u32 watch_ms; /* of --watch, 0: once */
 };
 
 /* 0, or -errno with a sentence to print after "holm: ". cli_close in both cases. */

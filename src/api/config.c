@@ -92,7 +92,7 @@ void config_close(struct vm_config *config)
 	char **text[] = {&config->name,		&config->machine, &config->cpu_model,
 			 &config->engine,	&config->kernel,  &config->engine_options,
 			 &config->initrd,	&config->cmdline, &config->append,
-			 &config->console_path, &config->source};
+			 &config->console_path, &config->source,  &config->log.file};
 
 	for (size_t i = 0; i < ARRAY_LEN(text); i++)
 		free(*text[i]);
@@ -167,6 +167,47 @@ int config_set_engine(struct vm_config *config, const char *value, const char *d
 	config->engine = name;
 	config->engine_options = options;
 	return 0;
+}
+
+/* Hexadecimal, with or without 0x; *text goes behind it. */
+static bool address_parse(const char **text, u64 *out)
+{
+	const char *at = *text + (!strncmp(*text, "0x", 2) ? 2 : 0);
+	size_t digits = strspn(at, "0123456789abcdefABCDEF");
+
+	*out = digits && digits <= 16 ? strtoull(at, NULL, 16) : 0;
+	*text = at + digits;
+	return digits && digits <= 16;
+}
+
+/* translate=ADDR[-ADDR][,FILE] */
+int config_set_log(struct vm_config *config, const char *value, const char *dir)
+{
+	struct config_log *log = &config->log;
+	const char *at = value + 10;
+	bool good = !strncmp(value, "translate=", 10);
+
+	if (!good)
+		return FAIL(-EINVAL,
+			    "'%.40s' cannot be logged; there is translate=ADDR[-ADDR][,FILE]",
+			    value);
+	good = address_parse(&at, &log->first);
+	log->last = log->first;
+	if (good && *at == '-') {
+		at++;
+		good = address_parse(&at, &log->last);
+	}
+	if (!good || (*at && *at != ','))
+		return FAIL(-EINVAL,
+			    "'%.60s': after translate= stands a hexadecimal guest address or two, "
+			    "such as ffffffff81000000-ffffffff81000fff",
+			    value);
+	if (log->first > log->last)
+		return FAIL(-EINVAL, "'%.60s': the second address is below the first", value);
+	if (log->translate)
+		return FAIL(-EINVAL, "translate= is given twice; one range of addresses is all");
+	log->translate = true;
+	return *at ? path_set(&log->file, at + 1, dir) : 0;
 }
 
 int config_set_no_reboot(struct vm_config *config, const char *value, const char *dir unused_arg)

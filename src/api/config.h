@@ -35,6 +35,13 @@ struct config_disk {
 	bool readonly;
 };
 
+/* --log translate=...: translations that cover these guest addresses are shown. */
+struct config_log {
+	bool translate;
+	u64 first, last;
+	char *file; /* NULL: on stderr */
+};
+
 struct vm_config {
 	char *name;    /* never NULL after config_open */
 	char *machine; /* MACHINE_NAME */
@@ -52,6 +59,7 @@ struct vm_config {
 	enum config_console_kind console;
 	char *console_path; /* for FILE and UNIX */
 	char *source;	    /* the VM file it was read from; NULL: none */
+	struct config_log log;
 	bool console_virtio;
 	bool no_reboot;
 	bool no_jail;
@@ -76,6 +84,7 @@ int config_set_cpu(struct vm_config *config, const char *value, const char *dir)
 int config_set_engine(struct vm_config *config, const char *value, const char *dir);
 int config_set_console(struct vm_config *config, const char *value, const char *dir);
 int config_set_console_device(struct vm_config *config, const char *value, const char *dir);
+int config_set_log(struct vm_config *config, const char *value, const char *dir);
 int config_set_no_reboot(struct vm_config *config, const char *value, const char *dir);
 
 /* path: the VM file that is being read. -ENOMEM. */

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/metrics.h"
+
 #define HELP_COLUMN 31
 #define HELP_WIDTH  96
 
@@ -21,6 +23,7 @@ static const char help_examples[] =
 	"  holm run --kernel vmlinuz --append root=/dev/vda1 --disk debian.raw\n"
 	"  holm run -f web.yaml --console unix:/run/user/1000/web.sock\n"
 	"  holm run web                                           ~/.config/holm/web.yaml\n"
+	"  holm stats                                             what runs, and what it takes\n"
 	"  holm doctor                                            what this host offers\n"
 	"\n"
 	"On a terminal, Ctrl-] then h lists the keys, Ctrl-] then q ends the machine.\n";
@@ -73,7 +76,7 @@ void help_write(FILE *out)
 	fprintf(out,
 		"Holm runs virtual machines.\n\nUsage: holm VERB [FLAG]... [OPERAND]\n\nVerbs:\n");
 	for (unsigned i = 0; i < VERB_COUNT; i++)
-		fprintf(out, "  %-8s %-8s  %s\n", verb_table[i].name, verb_table[i].operands,
+		fprintf(out, "  %-8s %-10s  %s\n", verb_table[i].name, verb_table[i].operands,
 			verb_table[i].summary);
 	fprintf(out,
 		"\n%s\n'holm VERB --help' lists a verb's flags; see also holm(1), holm-vm(5).\n",
@@ -89,6 +92,9 @@ void help_write_verb(FILE *out, enum verb verb)
 	for (size_t i = 0; i < option_count; i++)
 		if (option_table[i].verbs & (1u << verb))
 			help_option(out, &option_table[i]);
+	if (verb == VERB_STATS)
+		fprintf(out, "\nNAME or PID shows all counters of one machine; without, each has a "
+			     "line.\n");
 	if (verb != VERB_RUN)
 		return;
 	fprintf(out,
@@ -159,12 +165,30 @@ static void roff_key(FILE *out, const struct option_row *option)
 	fputs(".\n", out);
 }
 
+static void roff_flags(FILE *out, enum verb_bit verb)
+{
+	for (size_t i = 0; i < option_count; i++)
+		if (option_table[i].verbs & verb)
+			roff_flag(out, &option_table[i]);
+}
+
+static void roff_metrics(FILE *out)
+{
+	for (unsigned i = 0; i < metric_count; i++) {
+		fprintf(out, ".TP\n\\fB%s\\fR\n", metric_table[i].name);
+		roff_text(out, metric_table[i].text);
+		fputs(metric_table[i].kind == METRIC_SIZE ? ", bytes.\n" : ".\n", out);
+	}
+}
+
 int help_write_roff(FILE *out, const char *which)
 {
 	if (!strcmp(which, "options")) {
-		for (size_t i = 0; i < option_count; i++)
-			if (option_table[i].verbs & V_RUN)
-				roff_flag(out, &option_table[i]);
+		roff_flags(out, V_RUN);
+	} else if (!strcmp(which, "stats")) {
+		roff_flags(out, V_STATS);
+	} else if (!strcmp(which, "metrics")) {
+		roff_metrics(out);
 	} else if (!strcmp(which, "keys")) {
 		for (size_t i = 0; i < option_count; i++)
 			if (option_table[i].key)

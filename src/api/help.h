@@ -19,7 +19,8 @@ void help_write(FILE *out);
 /* `holm VERB --help`. */
 void help_write_verb(FILE *out, enum verb verb);
 
-/* Parts of the man pages in roff: which is "options", "keys" or "exits"; -EINVAL for another. */
+/* Parts of the man pages in roff: which is "options", "stats", "metrics", "keys" or "exits";
+ * -EINVAL for another. */
 int help_write_roff(FILE *out, const char *which);
 
 #endif

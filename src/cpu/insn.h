@@ -168,8 +168,28 @@ enum insn_opw {
 #define OPA_R 1u
 #define OPA_W 2u
 
+/* Which register an OP_FIXED is; the table's names. */
+enum insn_fixed {
+	FX_NONE,
+	FX_1,
+	FX_AL,
+	FX_CL,
+	FX_AX,
+	FX_DX,
+	FX_ECX,
+	FX_rAX, /* by operand size */
+	FX_ES,
+	FX_CS,
+	FX_SS,
+	FX_DS,
+	FX_FS,
+	FX_GS,
+	FX_ST0,
+	FX_XMM0
+};
+
 struct insn_operand {
-	u8 kind, width, access;
+	u8 kind, width, access, fixed;
 };
 
 struct insn_form {

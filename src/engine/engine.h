@@ -14,6 +14,7 @@
 #include "board/device.h"
 #include "cpu/model.h"
 #include "cpu/state.h"
+#include "host/metrics.h"
 #include "lib/types.h"
 
 struct engine;
@@ -42,7 +43,14 @@ enum engine_reason_code {
 	ENGINE_NO_PERMISSION,
 	ENGINE_HOST_CPU, /* the host CPU lacks something */
 	ENGINE_EMULATED, /* /dev/kvm that only emulates ring 0 */
+	ENGINE_LIMIT,	 /* a limit of this process or machine is in the way */
 	ENGINE_BROKEN,
+};
+
+/* Translations of guest code at these linear addresses are written to fd. */
+struct engine_trace {
+	u64 first, last;
+	int fd;
 };
 
 struct engine_config {
@@ -50,27 +58,13 @@ struct engine_config {
 	const struct cpu_model *model;
 	const char *options; /* the text after the comma of --engine soft,...; may be NULL */
 	unsigned cpus;
+	const struct engine_trace *trace; /* NULL: none */
 };
 
-/* Counters any engine can tell; absent ones stay 0. */
-struct engine_stats {
-	u64 instructions; /* guest instructions retired, where the engine counts them: soft those
-			   * interpreted, not those of translated code */
-	u64 exits_pio;
-	u64 exits_mmio;
-	u64 halts;
-	u64 interrupts;
-	u64 exceptions;
-	u64 tlb_misses;
-	u64 block_lookups;
-	u64 block_decodes;
-	u64 block_drops;
-	u64 translations;	/* blocks translated */
-	u64 translated_entries; /* times translated code was entered from C */
-	u64 shadow_misses;
-	u64 code_resets;
-	u64 compared;	/* lockstep: blocks that ran both ways */
-	u64 uncompared; /* lockstep: blocks with code of which that cannot be done */
+/* How it runs guest code. */
+struct engine_mode {
+	const char *translate; /* "off", "on", "eager", "lockstep" */
+	const char *refusal;   /* the engine_reason's name why it is off by itself; "" */
 };
 
 struct engine_ops {
@@ -79,9 +73,12 @@ struct engine_ops {
 	/* Bounded (under 100 ms), leaves nothing behind. Context: any. */
 	int (*probe)(struct engine_reason *reason);
 
-	/* Are these options (may be NULL) and this many vCPUs what it takes? -EINVAL. Context: any.
-	 */
-	int (*check)(const char *options, unsigned cpus);
+	/* The same for its translator: how well it runs, not whether. NULL: it has none. */
+	void (*probe_translator)(struct engine_reason *reason);
+
+	/* Are these options, this many vCPUs and this trace what it takes? -EINVAL. board and model
+	 * are not looked at. Context: any. */
+	int (*check)(const struct engine_config *config);
 
 	int (*open)(const struct engine_config *config, struct engine **out);
 	void (*close)(struct engine *engine);
@@ -106,7 +103,10 @@ struct engine_ops {
 	void (*vcpu_get)(struct vcpu *vcpu, struct cpu_state *state);
 	int (*vcpu_set)(struct vcpu *vcpu, const struct cpu_state *state);
 
-	void (*stats)(struct engine *engine, struct engine_stats *stats);
+	/* Without stopping anybody. Context: any, while the vCPUs are open. */
+	void (*stats)(struct engine *engine, struct metrics *stats);
+	void (*mode)(struct engine *engine,
+		     struct engine_mode *mode); /* NULL: does not translate */
 };
 
 /* engine/registry.c */

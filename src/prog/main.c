@@ -21,6 +21,7 @@
 #include "host/fail.h"
 #include "host/log.h"
 #include "prog/report.h"
+#include "prog/stats.h"
 #include "vm/vm.h"
 
 /* --- helpers ---------------------------------------------------------------------------------- */
@@ -224,6 +225,7 @@ static int do_verb(struct cli *cli)
 	}
 	switch (cli->verb) {
 	case VERB_RUN: return do_run(cli, 0);
+	case VERB_STATS: return stats_do(cli);
 	case VERB_DOCTOR: return do_doctor(cli);
 	case VERB_VERSION: return do_version(cli);
 	default: return do_help(cli);

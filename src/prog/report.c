@@ -73,20 +73,30 @@ int report_version(bool json)
 
 /* --- doctor: people --------------------------------------------------------------------------- */
 
+static void print_verdict(const char *name, const struct doctor_verdict *verdict)
+{
+	printf("%s %s", name, verdict->usable ? "works" : "no");
+	if (verdict->sentence[0])
+		printf(": %s", verdict->sentence);
+	if (verdict->reason[0])
+		printf(" [%s]", verdict->reason);
+	printf("\n");
+	if (verdict->mend[0])
+		printf("  %-10s -> %s\n", "", verdict->mend);
+}
+
 static void print_engines(const struct doctor *doctor)
 {
 	printf("engines\n");
 	for (unsigned i = 0; i < doctor->engines; i++) {
 		const struct doctor_engine *engine = &doctor->engine[i];
 
-		printf("  %-10s %s", engine->name, engine->usable ? "works" : "no");
-		if (engine->sentence[0])
-			printf(": %s", engine->sentence);
-		if (engine->reason[0])
-			printf(" [%s]", engine->reason);
-		printf("\n");
-		if (engine->mend[0])
-			printf("  %-10s -> %s\n", "", engine->mend);
+		printf("  %-10s", engine->name);
+		print_verdict("", &engine->verdict);
+		if (engine->translates) {
+			printf("  %-10s ", "");
+			print_verdict("translator", &engine->translator);
+		}
 	}
 	printf("  %-10s %s\n", "default", doctor->best ? doctor->best : "none");
 	printf("CPU models\n");
@@ -155,17 +165,30 @@ static void print_doctor(const struct doctor *doctor)
 
 /* --- doctor: programs ------------------------------------------------------------------------- */
 
+static void json_verdict(json_t *object, const struct doctor_verdict *verdict)
+{
+	json_object_set_new(object, "usable", json_boolean(verdict->usable));
+	json_object_set_new(object, "reason", json_string(verdict->reason));
+	json_object_set_new(object, "sentence", json_string(verdict->sentence));
+	json_object_set_new(object, "mend", json_string(verdict->mend));
+}
+
 static json_t *json_engines(const struct doctor *doctor)
 {
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < doctor->engines; i++) {
 		const struct doctor_engine *engine = &doctor->engine[i];
+		json_t *object = json_object(), *translator = json_null();
 
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s, s:s, s:s}", "name",
-						      engine->name, "usable", engine->usable,
-						      "reason", engine->reason, "sentence",
-						      engine->sentence, "mend", engine->mend));
+		json_object_set_new(object, "name", json_string(engine->name));
+		json_verdict(object, &engine->verdict);
+		if (engine->translates) {
+			translator = json_object();
+			json_verdict(translator, &engine->translator);
+		}
+		json_object_set_new(object, "translator", translator);
+		json_array_append_new(list, object);
 	}
 	return list;
 }
@@ -243,26 +266,19 @@ static json_t *json_outcome(const char *name, const struct vm_outcome *outcome)
 	json_object_set_new(root, "error",
 			    outcome->error[0] ? json_text(outcome->error) : json_null());
 	json_object_set_new(root, "engine", json_string(outcome->engine));
+	json_object_set_new(root, "translate", json_string(outcome->translate));
+	json_object_set_new(root, "translate_refusal",
+			    *outcome->translate_refusal ? json_string(outcome->translate_refusal)
+							: json_null());
 	json_object_set_new(root, "startup_seconds", json_real((double)outcome->startup_ns / 1e9));
 	json_object_set_new(root, "seconds", json_real((double)outcome->run_ns / 1e9));
 	json_object_set_new(root, "resets", json_number(outcome->resets));
 	json_object_set_new(root, "console_bytes", json_number(outcome->console_bytes));
-	json_object_set_new(count, "instructions", json_number(outcome->instructions));
-	json_object_set_new(count, "exits_pio", json_number(outcome->exits_pio));
-	json_object_set_new(count, "exits_mmio", json_number(outcome->exits_mmio));
-	json_object_set_new(count, "halts", json_number(outcome->halts));
-	json_object_set_new(count, "interrupts", json_number(outcome->interrupts));
-	json_object_set_new(count, "exceptions", json_number(outcome->exceptions));
-	json_object_set_new(count, "tlb_misses", json_number(outcome->tlb_misses));
-	json_object_set_new(count, "block_lookups", json_number(outcome->block_lookups));
-	json_object_set_new(count, "block_decodes", json_number(outcome->block_decodes));
-	json_object_set_new(count, "block_drops", json_number(outcome->block_drops));
-	json_object_set_new(count, "translations", json_number(outcome->translations));
-	json_object_set_new(count, "translated_entries", json_number(outcome->translated_entries));
-	json_object_set_new(count, "shadow_misses", json_number(outcome->shadow_misses));
-	json_object_set_new(count, "code_resets", json_number(outcome->code_resets));
-	json_object_set_new(count, "compared", json_number(outcome->compared));
-	json_object_set_new(count, "uncompared", json_number(outcome->uncompared));
+	json_object_set_new(root, "overhead_bytes", json_number(outcome->overhead_bytes));
+	for (unsigned i = 0; i < metric_count; i++)
+		json_object_set_new(
+			count, metric_table[i].name,
+			json_number(metric_value(&outcome->counters, &metric_table[i])));
 	json_object_set_new(root, "counters", count);
 	return root;
 }

@@ -8,6 +8,7 @@
  *
  * Entered by: vm.c. Owns every part in struct vm; vm_close_machine undoes whatever was done.
  */
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +35,22 @@ static int engine_usable(const struct engine_ops *ops, struct engine_reason *rea
 	return reason->code == ENGINE_OK;
 }
 
+static struct engine_config engine_wants(struct vm *vm)
+{
+	const struct vm_config *config = vm->config;
+
+	vm->trace.first = config->log.first;
+	vm->trace.last = config->log.last;
+	return (struct engine_config){.board = &vm->board,
+				      .model = &vm->model,
+				      .options = config->engine_options,
+				      .cpus = config->cpus,
+				      .trace = config->log.translate ? &vm->trace : NULL};
+}
+
 static int engine_choose(struct vm *vm)
 {
+	const struct engine_config config = engine_wants(vm);
 	const char *name = vm->config->engine;
 	const struct engine_ops *const *list = engine_list();
 	struct engine_reason reason;
@@ -46,7 +61,7 @@ static int engine_choose(struct vm *vm)
 			return FAIL(-EINVAL, "'%.40s' is not an engine; 'holm doctor' lists them",
 				    name);
 		if (engine_usable(vm->ops, &reason))
-			return vm->ops->check(vm->config->engine_options, vm->config->cpus);
+			return vm->ops->check(&config);
 		return FAIL(-ENOTSUP, "engine %.40s cannot run here: %s%s%s", name, reason.sentence,
 			    reason.mend[0] ? "; " : "", reason.mend);
 	}
@@ -118,11 +133,16 @@ static int memory_open(struct vm *vm)
 
 /* --- files ------------------------------------------------------------------------------------ */
 
+static bool same_inode(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 static bool same_file(const char *a, const char *b)
 {
 	struct stat sa, sb;
 
-	return !stat(a, &sa) && !stat(b, &sb) && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+	return !stat(a, &sa) && !stat(b, &sb) && same_inode(&sa, &sb);
 }
 
 /* Two mistakes that the disk's own sentence does not see: a word after a comma that is none of
@@ -194,6 +214,45 @@ static int boot_files_open(struct vm *vm)
 	return boot_open(&boot, &vm->boot);
 }
 
+/* Emptied later, as the console's file is. */
+static int log_open(struct vm *vm)
+{
+	const char *path = vm->config->log.file, *clash = NULL;
+	struct stat st, console;
+
+	vm->trace.fd = STDERR_FILENO;
+	if (!path)
+		return 0;
+	vm->trace.fd = open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+	if (vm->trace.fd < 0)
+		return FAIL(-errno, "--log: cannot write '%.200s': %s", path, strerror(errno));
+	if (fstat(vm->trace.fd, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	clash = config_own_file(vm->config, st.st_dev, st.st_ino);
+	if (!clash && !fstat(STDOUT_FILENO, &console) && same_inode(&st, &console))
+		clash = path;
+	if (!clash && vm->config->console == CONFIG_CONSOLE_FILE &&
+	    same_file(path, vm->config->console_path))
+		clash = path;
+	if (!clash)
+		return 0;
+	return FAIL(-EINVAL,
+		    "--log: '%.200s' is also one of the machine's files or its console; name "
+		    "another",
+		    clash);
+}
+
+int vm_log_empty(struct vm *vm)
+{
+	struct stat st;
+
+	if (!vm->config->log.file || fstat(vm->trace.fd, &st) || !S_ISREG(st.st_mode) ||
+	    !ftruncate(vm->trace.fd, 0))
+		return 0;
+	return FAIL(-errno, "--log: cannot empty '%.200s': %s", vm->config->log.file,
+		    strerror(errno));
+}
+
 int vm_open_files(struct vm *vm)
 {
 	int err = engine_choose(vm);
@@ -214,6 +273,8 @@ int vm_open_files(struct vm *vm)
 		err = console_open(vm->config->console, vm->config->console_path, &vm->console);
 	if (!err)
 		err = console_check(vm);
+	if (!err && vm->config->log.translate)
+		err = log_open(vm);
 	if (!err)
 		memory_warn(vm);
 	return err;
@@ -259,10 +320,7 @@ static void engine_extint(void *arg, bool level)
 
 static int engine_start(struct vm *vm)
 {
-	const struct engine_config config = {.board = &vm->board,
-					     .model = &vm->model,
-					     .options = vm->config->engine_options,
-					     .cpus = vm->config->cpus};
+	const struct engine_config config = engine_wants(vm);
 	int err = vm->ops->open(&config, &vm->engine);
 
 	if (err)
@@ -383,6 +441,8 @@ void vm_close_machine(struct vm *vm)
 	devices_close(vm);
 	if (vm->engine)
 		vm->ops->close(vm->engine);
+	if (vm->trace.fd > STDERR_FILENO)
+		close(vm->trace.fd);
 	console_close(vm->console);
 	for (unsigned i = 0; i < CONFIG_DISKS_MAX; i++)
 		if (vm->disk[i])

@@ -102,7 +102,7 @@ static int target_socket(struct console *console, const char *path)
 		unlink(path);
 		return err;
 	}
-	err = janitor_start(&console->janitor, path);
+	err = janitor_start(&console->janitor, "console", path);
 	if (err)
 		unlink(path);
 	return err;

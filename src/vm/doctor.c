@@ -16,6 +16,14 @@
 
 #define DOCTOR_TSC_KHZ 1000000u /* any will do: only the features are looked at */
 
+static void verdict_take(struct doctor_verdict *verdict, const struct engine_reason *reason)
+{
+	verdict->usable = reason->code == ENGINE_OK;
+	verdict->reason = verdict->usable || !reason->name ? "" : reason->name;
+	snprintf(verdict->sentence, sizeof(verdict->sentence), "%s", reason->sentence);
+	snprintf(verdict->mend, sizeof(verdict->mend), "%s", reason->mend);
+}
+
 static void engines_read(struct doctor *doctor)
 {
 	const struct engine_ops *const *list = engine_list();
@@ -27,12 +35,14 @@ static void engines_read(struct doctor *doctor)
 		memset(&reason, 0, sizeof(reason));
 		(*list)->probe(&reason);
 		engine->name = (*list)->name;
-		engine->usable = reason.code == ENGINE_OK;
-		engine->reason = engine->usable || !reason.name ? "" : reason.name;
-		snprintf(engine->sentence, sizeof(engine->sentence), "%s", reason.sentence);
-		snprintf(engine->mend, sizeof(engine->mend), "%s", reason.mend);
-		if (engine->usable && !doctor->best)
+		verdict_take(&engine->verdict, &reason);
+		if (engine->verdict.usable && !doctor->best)
 			doctor->best = engine->name;
+		engine->translates = (*list)->probe_translator != NULL;
+		if (!engine->translates)
+			continue;
+		(*list)->probe_translator(&reason);
+		verdict_take(&engine->translator, &reason);
 	}
 }
 

@@ -15,12 +15,19 @@
 #define DOCTOR_ENGINES_MAX 8
 #define DOCTOR_MODELS	   3
 
-struct doctor_engine {
-	const char *name;
+/* Whether something works here, and if not, why. */
+struct doctor_verdict {
 	bool usable;
 	const char *reason; /* stable identifier, "" when usable */
 	char sentence[160];
 	char mend[160];
+};
+
+struct doctor_engine {
+	const char *name;
+	struct doctor_verdict verdict;
+	bool translates; /* it has a translator, of which: */
+	struct doctor_verdict translator;
 };
 
 struct doctor_model {

@@ -2,8 +2,8 @@
 /*
  * janitor: fork, wait for the pipe's end, unlink one socket.
  *
- * Entered by: console_open.c. The child owns two pipe ends and the socket's folder, nothing else:
- * no terminal, no guest memory, no signals.
+ * Entered by: console_open.c, service.c. The child owns two pipe ends and the socket's folder,
+ * nothing else: no terminal, no guest memory, no signals.
  */
 #include "vm/janitor.h"
 
@@ -66,7 +66,7 @@ noreturn_fn static void janitor_child(const struct janitor_job *job, int hold, i
 	_exit(0);
 }
 
-int janitor_start(struct janitor *janitor, const char *path)
+int janitor_start(struct janitor *janitor, const char *what, const char *path)
 {
 	struct janitor_job job;
 	int hold[2], done[2];
@@ -76,7 +76,7 @@ int janitor_start(struct janitor *janitor, const char *path)
 	janitor->hold = janitor->done = -1;
 	err = job_open(&job, path);
 	if (err)
-		return FAIL(err, "console: '%.100s': %s", path, strerror(-err));
+		return FAIL(err, "%s: '%.100s': %s", what, path, strerror(-err));
 	if (pipe2(hold, O_CLOEXEC)) {
 		err = FAIL(-errno, "pipe: %s", strerror(errno));
 		goto fail_dir;
@@ -88,9 +88,9 @@ int janitor_start(struct janitor *janitor, const char *path)
 	child = fork();
 	if (child < 0) {
 		err = FAIL(-errno,
-			   "console: no process to remove the socket at the end: %s (see ulimit "
+			   "%s: no process to remove the socket at the end: %s (see ulimit "
 			   "-u)",
-			   strerror(errno));
+			   what, strerror(errno));
 		goto fail_done;
 	}
 	if (!child) {

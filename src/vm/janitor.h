@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * janitor: a tiny child process that removes the console's socket when the VM process is gone.
+ * janitor: a tiny child process that removes a socket of ours when the VM process is gone.
  *
  * The jailed VM process can reach no path, so it cannot remove the socket itself; and after a crash
  * or SIGKILL nobody else would. The child waits for the end of a pipe, removes that one socket if
@@ -18,8 +18,8 @@ struct janitor {
 	int done; /* its end tells us that the child is through */
 };
 
-/* path: a socket that exists. 0 or -errno. */
-int janitor_start(struct janitor *janitor, const char *path);
+/* path: a socket that exists; what: it is the socket of, for messages. 0 or -errno. */
+int janitor_start(struct janitor *janitor, const char *what, const char *path);
 /* Lets the child work and waits for it. Allowed in the jail. */
 void janitor_finish(struct janitor *janitor);
 

@@ -177,7 +177,7 @@ static bool life_reset_loops(struct vm *vm)
 	memmove(life->reset_bytes, life->reset_bytes + 1, last * sizeof(life->reset_bytes[0]));
 	life->reset_at[last] = now;
 	life->reset_bytes[last] = bytes;
-	life->resets++;
+	__atomic_store_n(&life->resets, life->resets + 1, __ATOMIC_RELAXED);
 	return life->resets >= VM_RESET_LOOP && now - life->reset_at[0] < VM_RESET_NS &&
 	       life->reset_bytes[0] == bytes;
 }
@@ -254,7 +254,7 @@ static void life_button_again(struct loop_timer *timer)
 
 static void life_status(struct vm *vm)
 {
-	struct engine_stats stats = {0};
+	struct metrics stats = {0};
 	u64 ns = host_now_ns() - vm->life.start_ns;
 
 	if (vm->ops->stats)

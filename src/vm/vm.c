@@ -22,6 +22,7 @@
 
 static int jail_drop(struct vm *vm)
 {
+	footprint_open(&vm->footprint);
 	if (vm->config->no_jail) {
 		log_line(LOG_WARN, "--no-jail: a guest that breaks out of its machine has this "
 				   "user's rights");
@@ -60,7 +61,8 @@ int vm_open(const struct vm_config *config, struct vm **out)
 		return FAIL(-ENOMEM, "out of memory");
 	vm->config = config;
 	vm->open_ns = host_now_ns();
-	vm->signal_fd = -1;
+	vm->signal_fd = vm->footprint.status_fd = -1;
+	vm->service.janitor.hold = vm->service.janitor.done = -1;
 	pthread_mutex_init(&vm->life.error_lock, NULL);
 	/* before the engine opens: it puts its own SIGFPE handler in front */
 	signal_catch_crashes();
@@ -70,9 +72,13 @@ int vm_open(const struct vm_config *config, struct vm **out)
 	if (!err)
 		err = vm_open_files(vm);
 	if (!err)
+		service_open(&vm->service);
+	if (!err)
 		err = jail_drop(vm);
 	if (!err)
 		err = vm_open_machine(vm);
+	if (!err)
+		err = vm_log_empty(vm);
 	if (err)
 		vm_close(vm);
 	else
@@ -84,11 +90,14 @@ void vm_close(struct vm *vm)
 {
 	if (!vm)
 		return;
+	service_stop(&vm->service);
 	if (vm->loop)
 		life_close(vm);
 	vm_close_machine(vm);
 	if (vm->loop)
 		loop_close(vm->loop);
+	footprint_close(&vm->footprint);
+	service_close(&vm->service);
 	if (vm->signal_fd >= 0)
 		signal_close(vm->signal_fd);
 	pthread_mutex_destroy(&vm->life.error_lock);
@@ -104,25 +113,32 @@ static int vm_start(struct vm *vm)
 	if (!err)
 		err = life_power_on(vm);
 	if (!err)
+		err = service_start(&vm->service, vm);
+	if (!err)
 		err = jail_seal(vm);
 	if (err)
 		return err;
 	start_tell(vm);
 	port_resize(vm);
-	vm->life.start_ns = host_now_ns();
+	__atomic_store_n(&vm->life.start_ns, host_now_ns(), __ATOMIC_RELAXED);
 	vcpus_go(vm->vcpus);
 	return 0;
 }
 
 static void vm_report(struct vm *vm, struct vm_outcome *outcome)
 {
-	struct engine_stats stats = {0};
+	struct engine_mode mode = {"off", ""};
 	u64 now = host_now_ns();
 
 	outcome->code = vm->life.code;
 	outcome->guest_code = vm->life.guest_code;
 	snprintf(outcome->error, sizeof(outcome->error), "%s", vm->life.error);
 	snprintf(outcome->engine, sizeof(outcome->engine), "%s", vm->ops->name);
+	if (vm->ops->mode)
+		vm->ops->mode(vm->engine, &mode);
+	snprintf(outcome->translate, sizeof(outcome->translate), "%s", mode.translate);
+	snprintf(outcome->translate_refusal, sizeof(outcome->translate_refusal), "%s",
+		 mode.refusal);
 	if (vm->life.start_ns) {
 		outcome->startup_ns = vm->life.start_ns - vm->open_ns;
 		outcome->run_ns = now - vm->life.start_ns;
@@ -130,23 +146,9 @@ static void vm_report(struct vm *vm, struct vm_outcome *outcome)
 	outcome->resets = vm->life.resets;
 	outcome->console_bytes = console_bytes(vm->console);
 	if (vm->ops->stats)
-		vm->ops->stats(vm->engine, &stats);
-	outcome->instructions = stats.instructions;
-	outcome->exits_pio = stats.exits_pio;
-	outcome->exits_mmio = stats.exits_mmio;
-	outcome->halts = stats.halts;
-	outcome->interrupts = stats.interrupts;
-	outcome->exceptions = stats.exceptions;
-	outcome->tlb_misses = stats.tlb_misses;
-	outcome->block_lookups = stats.block_lookups;
-	outcome->block_decodes = stats.block_decodes;
-	outcome->block_drops = stats.block_drops;
-	outcome->translations = stats.translations;
-	outcome->translated_entries = stats.translated_entries;
-	outcome->shadow_misses = stats.shadow_misses;
-	outcome->code_resets = stats.code_resets;
-	outcome->compared = stats.compared;
-	outcome->uncompared = stats.uncompared;
+		vm->ops->stats(vm->engine, &outcome->counters);
+	outcome->overhead_bytes =
+		footprint_read(&vm->footprint, &vm->board.ram, &outcome->counters).overhead;
 }
 
 void vm_run(struct vm *vm, struct vm_outcome *outcome)

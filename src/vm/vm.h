@@ -15,6 +15,7 @@
 
 #include "api/config.h"
 #include "host/fail.h"
+#include "host/metrics.h"
 #include "lib/types.h"
 
 struct vm;
@@ -25,13 +26,14 @@ struct vm_outcome {
 	u32 guest_code;	       /* what the guest wrote: debug exit, pvpanic */
 	char error[FAIL_TEXT]; /* for EXIT_HOST and EXIT_CRASH: the sentence; else "" */
 	char engine[16];
-	u64 startup_ns; /* from vm_open to the first guest instruction */
-	u64 run_ns;	/* from then to the end */
+	char translate[16];	    /* engine_mode's words; "": never started */
+	char translate_refusal[48]; /* "" */
+	u64 startup_ns;		    /* from vm_open to the first guest instruction */
+	u64 run_ns;		    /* from then to the end */
 	u64 resets;
 	u64 console_bytes;
-	u64 instructions, exits_pio, exits_mmio, halts, interrupts, exceptions;
-	u64 tlb_misses, block_lookups, block_decodes, block_drops;
-	u64 translations, translated_entries, shadow_misses, code_resets, compared, uncompared;
+	u64 overhead_bytes; /* resident memory of the process beside the guest's, at the end */
+	struct metrics counters;
 };
 
 /* config must live until vm_close. 0 or -errno with a sentence; vm_exit_code tells the code. */

@@ -15,6 +15,8 @@
 #include "engine/engine.h"
 #include "host/sandbox.h"
 #include "vm/console.h"
+#include "vm/footprint.h"
+#include "vm/service.h"
 #include "vm/vcpus.h"
 #include "vm/vm.h"
 
@@ -68,6 +70,7 @@ struct vm {
 	struct cpu_model model;
 	const struct engine_ops *ops;
 	struct engine *engine;
+	struct engine_trace trace; /* fd: of --log's file, stderr, or -1 */
 	struct chipset *chipset;
 	struct pci_host *pci;
 	struct disk *disk[CONFIG_DISKS_MAX];   /* NULL once a device owns it */
@@ -78,6 +81,8 @@ struct vm {
 	struct console *console;
 	struct vcpus *vcpus;
 	struct sandbox_report jail;
+	struct footprint footprint;
+	struct service service;
 	struct life life;
 	int signal_fd;
 	u64 open_ns;
@@ -85,6 +90,7 @@ struct vm {
 
 /* assemble.c: what the machine is made of. */
 int vm_open_files(struct vm *vm);   /* everything with a path */
+int vm_log_empty(struct vm *vm);    /* the machine is there: what --log wrote before goes */
 int vm_open_machine(struct vm *vm); /* the rest; opens no path */
 void vm_close_machine(struct vm *vm);
 

@@ -2,7 +2,8 @@
 /*
  * decode: the decoder against Zydis: random bytes and mutated forms, in 64-, 32- and 16-bit code.
  *
- * Compared: whether it is valid, its length, operand and address size, and the memory operand. What
+ * Compared: whether it is valid, its length, operand and address size, the memory operand, and the
+ * text that cpu/disasm.c makes of it. What
  * the host model does not offer is left out by Zydis's own ISA sets (isa_skip); where Zydis and the
  * CPUs disagree, or Intel and AMD, deviation() says so.
  */
@@ -16,6 +17,7 @@
 #include "cpu/insn.h"
 #include "cpu/model.h"
 #include "decode_rules.h"
+#include "decode_text.h"
 #include "rng.h"
 
 #define RIP	  0x12345000ull
@@ -40,6 +42,7 @@ struct run {
 	unsigned show;
 	struct cpu_model model;
 	ZydisDecoder z[ARRAY_LEN(widths)];
+	struct texts texts;
 	u16 shown[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 };
 
@@ -152,8 +155,15 @@ static const char *compare_one(struct run *r, unsigned wi, const u8 *p, ZydisDec
 		return NULL;
 	}
 	if (ours == INSN_OK && ZYAN_SUCCESS(theirs)) {
+		const char *what;
+
 		r->valid++;
-		return deviation(in, z, p, w->mode, true) ? NULL : compare_fields(in, w, z, op);
+		if (deviation(in, z, p, w->mode, true))
+			return NULL;
+		what = compare_fields(in, w, z, op);
+		if (!what && !same_text(&r->texts, in, w->mode, z, op, RIP))
+			what = "text";
+		return what;
 	}
 	if (ours == INSN_OK) {
 		z->mnemonic = ZYDIS_MNEMONIC_INVALID;
@@ -181,6 +191,8 @@ static void check(struct run *r, unsigned wi, const u8 *p, u64 index)
 	       z.mnemonic ? ZydisISASetGetString(z.meta.isa_set) : "");
 	for (unsigned i = 0; i < 15; i++)
 		printf("%02x ", p[i]);
+	if (!strcmp(what, "text"))
+		printf(" %s | %s", r->texts.ours, r->texts.theirs);
 	printf(" --first %llu\n", (unsigned long long)index);
 }
 
@@ -188,7 +200,7 @@ static void check(struct run *r, unsigned wi, const u8 *p, u64 index)
 
 static int run_open(struct run *r)
 {
-	if (cpu_model_open(&r->model, "host", 1, 1000000, NULL))
+	if (cpu_model_open(&r->model, "host", 1, 1000000, NULL) || !texts_open(&r->texts))
 		return -1;
 	for (unsigned i = 0; i < ARRAY_LEN(widths); i++) {
 		ZydisDecoder *z = &r->z[i];

@@ -28,6 +28,7 @@ struct cpu *translated_open(const struct cpu_model *model, const struct cpu_ops 
 			    u8 *code)
 {
 	struct vcpu *v = aligned_alloc(4096, (sizeof(*v) + 4095) & ~4095ul);
+	const char *lack;
 	struct engine *e = calloc(1, sizeof(*e));
 
 	if (!v || !e)
@@ -44,7 +45,7 @@ struct cpu *translated_open(const struct cpu_model *model, const struct cpu_ops 
 	v->engine = e;
 	cpu_open(&v->cpu, model, &with_drops, owner);
 	lapic_init(&v->lapic, 0, true, model->maxphyaddr, &soft_lapic_ops, v);
-	if (trans_open(v) || trans_thread(v)) {
+	if (trans_open(v) || trans_thread(v, &lack)) {
 		printf("diff: no translator here\n");
 		return NULL;
 	}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system tests: each a function, registered with its label (core, full) and time limit."""
+import contextlib
 import hashlib
 import json
 import math
@@ -25,6 +26,24 @@ def case(label, limit=300):
     return add
 
 
+INTERPRETED = ["--engine", "soft,translate=off"]
+TRANSLATED = ["--engine", "soft,translate=on"]
+
+
+def both(label, limit=300, translated=None):
+    """Two tests: NAME interpreted, and NAME_translated, with a label of its own if need be."""
+    def add(fn):
+        def on(engine):
+            def run():
+                holmvm.ENGINE = engine
+                fn()
+            return run
+        CASES[fn.__name__] = (on(INTERPRETED), label, limit)
+        CASES[fn.__name__ + "_translated"] = (on(TRANSLATED), translated or label, limit)
+        return fn
+    return add
+
+
 def need_root():
     if os.getuid():
         raise Skipped("needs root")
@@ -45,22 +64,22 @@ def boot(cpus, *args, **kw):
     return out
 
 
-@case("core")
+@both("core")
 def mini_1cpu():
     boot(1)
 
 
-@case("core")
+@both("core")
 def mini_4cpus():
     boot(4)
 
 
-@case("full")
+@both("full")
 def mini_2cpus():
     boot(2)
 
 
-@case("full", 600)
+@both("full", 600)
 def mini_4cpus_on_one():
     boot(4, wrap=["taskset", "-c", "0"], timeout=BOOT * 3)
 
@@ -93,7 +112,7 @@ def mini_many_cpus():
         check(out.split() == [str(cpus), "0"], "%d CPUs: %r" % (cpus, out))
 
 
-@case("full")
+@both("full")
 def mini_cpu_v3():
     out, _ = mini_run("grep -c avx2 /proc/cpuinfo", "--cpu", "v3-1")
     check(int(out) == 1, "no avx2 in v3-1")
@@ -103,7 +122,7 @@ def mini_cpu_v3():
 def mini_prompt_time():
     """The promise: a prompt in under 45 s, interpreted."""
     start = time.monotonic()
-    with mini_shell(append="quiet") as vm:
+    with mini_shell(*INTERPRETED, append="quiet") as vm:
         took = time.monotonic() - start
         print("prompt after %.1f s" % took)
         vm.send("poweroff\n")
@@ -135,9 +154,12 @@ def unprivileged():
         run = ("dd if=/dev/zero bs=1M count=4 2>/dev/null | tr '\\0' x | dd of=/dev/vda bs=1M"
                " 2>/dev/null && sync")
         words = args + ["--disk", disk, "--append", "quiet holm.run=" + holmvm.b64(run)]
-        with Vm(*words, tty=False, holm=folder + "/holm", wrap=[folder + "/deny", "65534"]) as vm:
+        with Vm(*words, "--json", tty=False, holm=folder + "/holm",
+                wrap=[folder + "/deny", "65534"]) as vm:
             vm.expect("holm-exit: 0", BOOT)
             check(vm.wait(60) == 0, "exit code %s" % vm.code)
+            said = json.loads(vm.stderr())
+            check(said["translate_refusal"] == "translator-no-exec-memory", said)
         with open(disk, "rb") as f:
             check(f.read(4 << 20) == b"x" * (4 << 20), "the disk has other bytes")
 
@@ -164,7 +186,7 @@ def exit_reboot():
         check(vm.wait(BOOT) == 10, "exit code %s, want 10" % vm.code)
 
 
-@case("core")
+@both("core")
 def exit_panic():
     with mini(append="quiet", run="echo c >/proc/sysrq-trigger; sleep 60", tty=False) as vm:
         check(vm.wait(BOOT) == 11, "exit code %s, want 11" % vm.code)
@@ -480,6 +502,20 @@ def bad_input():
                 (["run", "--kernel", kernel, "--console", new, "--engine", "soft,x"], "soft"),
                 (["run", "--kernel", kernel, "--json=" + new, "--disk", d + "/none"], "none"),
                 (["run", "-f", yaml3, "--console", yaml3], "vm3"),
+                (["run", "--kernel", kernel, "--log", "everything"], "translate=ADDR"),
+                (["run", "--kernel", kernel, "--log", "translate"], "translate=ADDR"),
+                (["run", "--kernel", kernel, "--log", "translate="], "hexadecimal"),
+                (["run", "--kernel", kernel, "--log", "translate=main"], "hexadecimal"),
+                (["run", "--kernel", kernel, "--log", "translate=1-"], "hexadecimal"),
+                (["run", "--kernel", kernel, "--log", "translate=12345678901234567"], "hexadec"),
+                (["run", "--kernel", kernel, "--log", "translate=2-1"], "below"),
+                (["run", "--kernel", kernel, "--log", "translate=1,"], "empty"),
+                (["run", "--kernel", kernel, "--log=translate=1", "--log=translate=2"], "twice"),
+                (["run", "--kernel", kernel, "--log", "translate=1," + new, *INTERPRETED],
+                 "translate=off"),
+                (["run", "--kernel", kernel, "--log", "translate=1,%s/none/f" % d], "none/f"),
+                (["run", "--kernel", kernel, "--disk", disk, "--log", "translate=1," + disk], "log"),
+                (["run", "-f", yaml3, "--log", "translate=1," + yaml3], "vm3"),
                 (["run", "-f", yaml3, "--json=" + yaml3], "vm3"),
                 (["walk"], "walk")):
             refused(args, 2, words, files=[disk, yaml3])
@@ -577,7 +613,7 @@ def disk_io(folder, wrap=(), holm=HOLM, kernel_args=None):
     check(words[3:] == ["ro 0 1"], "read-only flags %s" % words[3:])
 
 
-@case("core")
+@both("core")
 def disk_uring():
     with scratch("disk") as folder:
         disk_io(folder)
@@ -590,7 +626,7 @@ def disk_threads():
         disk_io(folder, wrap=[folder + "/deny", "65534"], holm=folder + "/holm", kernel_args=args)
 
 
-@case("full", 900)
+@both("full", 900)
 def disk_interrupts():
     """The disk without messages, without an IOAPIC, without ACPI: interrupts still arrive."""
     run = ("dd if=/dev/vda bs=64k count=64 2>/dev/null | sha256sum;"
@@ -690,7 +726,7 @@ def check_dmesg(raw):
     check(not new, "warnings not in docs/guest-warnings.md:\n  " + "\n  ".join(new))
 
 
-@case("core")
+@both("core")
 def dmesg_cloud():
     out, _ = mini_run("dmesg -r")
     check(out.count("\n") > 50, "no dmesg")
@@ -706,7 +742,7 @@ def dmesg_models():
         check_dmesg(out)
 
 
-@case("full", 1800)
+@both("full", 1800)
 def dmesg_generic():
     out, _ = debian_run("dmesg -r")
     check(out.count("\n") > 50, "no dmesg")
@@ -715,7 +751,7 @@ def dmesg_generic():
 
 # --- the benchmark --------------------------------------------------------------------------------
 
-@case("full", 600)
+@both("full", 600)
 def bench_agrees():
     """What `make bench` runs computes the same in a guest as on the host: no row is lacking."""
     def checks(text):
@@ -769,12 +805,12 @@ def other_kernel(package, machine, suffix, *args):
             check(out[2:] == ["same"], "the disk: %s" % out[2:])
 
 
-@case("full", 1200)
+@both("full", 1200)
 def kernel_generic():
     other_kernel("linux-image-amd64", "x86_64", r"\d-amd64")
 
 
-@case("full", 1200)
+@both("full", 1200)
 def kernel_rt():
     other_kernel("linux-image-rt-amd64", "x86_64", r"-rt-amd64")
 
@@ -958,27 +994,27 @@ def login(kind, cpus, limit=900):
             check(vm.wait(240) == 0, "exit code %s" % vm.code)
 
 
-@case("core", 840)
+@both("core", 840)
 def debian_login_cloud():
     login("debian-cloud", 1, 600)
 
 
-@case("full", 1800)
+@both("full", 1800)
 def debian_login_generic():
     login("debian", 1)
 
 
-@case("full", 1800)
+@both("full", 1800)
 def debian_login_2cpus():
     login("debian", 2)
 
 
-@case("full", 1800)
+@both("full", 1800)
 def debian_login_4cpus():
     login("debian-cloud", 4)
 
 
-@case("full", 1800)
+@both("full", 1800)
 def debian_reboot():
     with scratch("debian") as folder:
         with Vm(*debian_args(folder, append="holm.autologin")) as vm:
@@ -991,7 +1027,7 @@ def debian_reboot():
             check(vm.wait(240) == 0, "exit code %s" % vm.code)
 
 
-@case("full", 2400)
+@both("full", 2400)
 def debian_programs():
     program = r'''
 cat >a.c <<'E'
@@ -1035,7 +1071,7 @@ def stress(cpus, cpu_seconds):
                                if re.search("fail:|warn:|error:|verdict|[Kk]illed|BUG|Oops", line)))
 
 
-@case("full", 3600)
+@both("full", 3600)
 def debian_stress():
     stress(2, 120)
 
@@ -1094,23 +1130,146 @@ def mini_lockstep():
     print(count)
 
 
+def deny(what):
+    return [os.path.join(holmvm.BUILD, "tests/system/deny"), what]
+
+
+# What a host may lack: the reason's name, words of its sentence, how to take it away.
+LACKS = [("translator-no-bmi2", "BMI2", ["env", "HOLM_LACK=bmi2"]),
+         ("translator-no-exec-memory", "memfd", deny("0,memfd_create")),
+         ("translator-no-address-space", "TiB", ["sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh"]),
+         ("translator-no-timer", "timer", ["bash", "-c", 'ulimit -i 0; exec "$@"', "sh"]),
+         ("translator-no-timer", "timer", deny("0,timer_create")),
+         ("translator-no-gs", "GS", deny("0,arch_prctl"))]
+if os.environ.get("HOLM_MODE", "plain") == "asan":
+    del LACKS[2]  # its shadow needs more than any limit
+LACKING = os.path.join(holmvm.BUILD, "tests/system/holm_lack")
+
+
+def quiet_run(*argv):
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=30 * SCALE)
+
+
 @case("core", 60)
 def translator_refused():
     """Its options and what it cannot have are told."""
     kernel = guest("mini") + "/vmlinuz"
-    for option in ("soft,translate=maybe", "soft,translate"):
+    for option in ("soft,translate=maybe", "soft,translate", "soft,translate=on,", "soft,on"):
         refused(["run", "--kernel", kernel, "--engine", option], 2,
                 "takes translate=off, on, eager or lockstep")
     refused(["run", "--kernel", kernel, "--engine", "soft,translate=lockstep", "-c", "2"], 2,
             "translate=lockstep takes 1 vCPU, not 2")
     refused(["run", "--kernel", kernel, "--engine", "soft,translate=on", "-c", "17"], 2,
             "up to 16 vCPUs")
-    if os.environ.get("HOLM_MODE", "plain") == "asan":
-        return  # its shadow needs more than any limit
-    out = subprocess.run(["sh", "-c", 'ulimit -v 4000000; exec "$@"', "sh", HOLM, "run", "--kernel",
-                          kernel, "--engine", "soft,translate=on"],
-                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    check(out.returncode == 3 and "translate=off" in out.stderr.decode(), out)
+    for name, words, how in LACKS:
+        for mode in ("on", "eager", "lockstep"):
+            out = quiet_run(*how, LACKING, "run", "--kernel", kernel, "--engine",
+                            "soft,translate=" + mode)
+            text = out.stderr.decode()
+            check(out.returncode == 3 and text.count("\n") == 1 and words in text and
+                  "translate=off" in text, "%s, %s: %s" % (name, mode, out))
+
+
+@case("core", 120)
+def translator_falls_back():
+    """Where nobody asked for it by name, a machine runs without it, and says so when asked."""
+    with scratch("fall") as d:
+        kernel = tiny.write(d + "/k", tiny.say("hello"), tiny.poweroff())
+
+        def run(*words, how=(), holm=LACKING):
+            out = quiet_run(*how, holm, "run", "--kernel", kernel, "-m", "32M", "--json=" + d + "/j",
+                            *words)
+            check((out.returncode, out.stdout) == (0, b"hello"), out)
+            with open(d + "/j") as f:
+                said = json.load(f)
+            return said["translate"], said["translate_refusal"], out.stderr.decode()
+
+        for name, words, how in LACKS:
+            for engine in ((), ("--engine", "soft")):
+                check(run(*engine, how=how) == ("off", name, ""), "%s: %s" %
+                      (name, run(*engine, how=how)))
+            mode, _, text = run("-v", how=how)
+            lines = [line for line in text.splitlines() if "translate=off" in line]
+            check(mode == "off" and len(lines) == 1 and name in lines[0] and words in lines[0], text)
+            out = quiet_run(*how, LACKING, "doctor", "--json")
+            soft = {e["name"]: e for e in json.loads(out.stdout)["engines"]}["soft"]
+            check(soft["usable"] and not soft["translator"]["usable"], soft)
+            check(soft["translator"]["reason"] == name and words in soft["translator"]["sentence"] and
+                  soft["translator"]["mend"], soft)
+            check("[%s]" % name in quiet_run(*how, LACKING, "doctor").stdout.decode(), name)
+        check(run("-c", "17")[:2] == ("off", "translator-too-many-cpus"), run("-c", "17"))
+        # the probe got a timer, the vCPU did not
+        mode = run("-v", how=["env", "HOLM_LACK=timers"])
+        check(mode[:2] == ("off", "translator-no-timer") and "vCPU 0, translate=off" in mode[2], mode)
+        out = quiet_run("env", "HOLM_LACK=timers", LACKING, "run", "--kernel", kernel, "--engine",
+                        "soft,translate=on")
+        check(out.returncode == 3 and b"no timer" in out.stderr, out)
+        for words, want in (((), "on"), (("--engine", "soft,translate=off"), "off"),
+                            (("--engine", "soft,translate=lockstep"), "lockstep")):
+            check(run(*words, holm=HOLM) == (want, None, ""), run(*words, holm=HOLM))
+    engines = {e["name"]: e for e in json.loads(quiet_run(HOLM, "doctor", "--json").stdout)["engines"]}
+    check(engines["kvm"]["translator"] is None, engines)
+    check(engines["soft"]["translator"] == {"usable": True, "reason": "", "sentence": "", "mend": ""},
+          engines)
+
+
+def objdump(folder, code, at):
+    """(offset, bytes, mnemonic) of each instruction, as binutils read it."""
+    with open(folder + "/code", "wb") as f:
+        f.write(code)
+    out = subprocess.run([tool("objdump"), "-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel",
+                          "-w", "--adjust-vma=%#x" % at, folder + "/code"], check=True,
+                         stdout=subprocess.PIPE).stdout.decode()
+    rows = re.findall(r"^ *([0-9a-f]+):\t((?:[0-9a-f]{2} )+) *\t?(.*)$", out, re.M)
+    return [(int(a, 16), bytes.fromhex(b), text) for a, b, text in rows]
+
+
+@case("core", 120)
+def log_translate():
+    """Each block that covers the addresses is shown: its guest code is the file's, its host code
+    is whole and reads the same elsewhere."""
+    elf = os.path.join(holmvm.BUILD, "tests/guest/exceptions64.elf")
+    symbols = subprocess.run([tool("nm"), "-S", elf], stdout=subprocess.PIPE).stdout.decode()
+    at, size = re.search(r"^(\w+) (\w+) T cpu_main$", symbols, re.M).groups()
+    first, last = int(at, 16), int(at, 16) + int(size, 16) - 1
+    with scratch("log") as d:
+        open(d + "/log", "w").write("old\n" * 100000)
+        run = ["--kernel", elf, "-m", "128M", "--no-reboot", "--engine", "soft,translate=eager"]
+        with Vm(*run, "--log", "translate=%x-0x%X,%s" % (first, last, d + "/log"), tty=False) as vm:
+            vm.expect(rb"holm-test: \d+ passed, 0 failed", 100)
+            vm.wait(30)
+            check(vm.stderr() == "", "on stderr: " + vm.stderr()[:300])
+        with open(d + "/log") as f:
+            text = f.read()
+        check("?" not in text and "old" not in text, "a line that says nothing")
+        blocks = re.findall(r"(?ms)^(block 0x\w+(?: without windows)?: vCPU 0, CPL .*?)^block 0x\w+ ends$", text)
+        check(len(blocks) > 5 and "goes to block" in text, "%d blocks:\n%s" % (len(blocks), text[:2000]))
+        for block in blocks:
+            size = int(re.search(r"host code: (\d+) bytes", block).group(1))
+            host = [(int(a, 16), bytes.fromhex(b), t) for a, b, t in
+                    re.findall(r"^    \+0x(\w+) ((?:\w\w )+) *(\S.*)$", block, re.M)]
+            guest_code = [(int(a, 16), bytes.fromhex(b), t) for a, b, t in
+                          re.findall(r"^  0x(\w+) ((?:\w\w )+) *(\S.*)$", block, re.M)]
+            check(b"".join(b for _, b, _ in host) and sum(len(b) for _, b, _ in host) == size, block)
+            place = 0
+            for offset, code, _ in host:
+                check(offset == place, "a hole at +%#x:\n%s" % (place, block))
+                place += len(code)
+            check(any(first <= a <= last for a, _, _ in guest_code), block)
+            other = objdump(d, b"".join(b for _, b, _ in host), 0)
+            check([b for _, b, _ in other] == [b for _, b, _ in host], "host code differs:\n" + block)
+            for (_, _, ours), (_, _, theirs) in zip(host, other):
+                check(ours.split()[0][:3] == theirs.split()[0][:3] or
+                      {ours.split()[0], theirs.split()[0]} in ({"mov", "movabs"}, {"jmp", "jmpq"}),
+                      "%s | %s" % (ours, theirs))
+            for address, code, ours in guest_code:
+                theirs = objdump(d, code, address)
+                check(len(theirs) == 1 and theirs[0][1] == code, "%s | %s" % (ours, theirs))
+        # and on stderr, each line one of Holm's
+        out = quiet_run(HOLM, "run", *run, "--log", "translate=%x" % first)
+        lines = out.stderr.decode().splitlines()
+        check(lines and all(line.startswith("holm: translate: ") for line in lines), lines[:5])
 
 
 @case("full", 1800)
@@ -1137,11 +1296,239 @@ def debian_lockstep():
     print(count)
 
 
+# --- holm stats -----------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def rundir():
+    """A runtime folder of the test's own: (its name, an environment that names it)."""
+    with scratch("run") as d:
+        yield d + "/holm", {**os.environ, "XDG_RUNTIME_DIR": d}
+
+
+def stats(env, *words, code=0):
+    out = subprocess.run([HOLM, "stats", *words], env=env, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30 * SCALE)
+    check(out.returncode == code, "stats %s: %s" % (words, out))
+    return out.stdout.decode() if not code else out.stderr.decode()
+
+
+def machines(env, *words):
+    said = json.loads(stats(env, "--json", *words))
+    check(said["version"] == 1, said)
+    return said["machines"]
+
+
+def within(seconds, fn, what):
+    end = time.monotonic() + seconds * SCALE
+    while not fn():
+        check(time.monotonic() < end, what)
+        time.sleep(0.05)
+
+
+def status(pid, name):
+    with open("/proc/%d/status" % pid) as f:
+        return re.search(r"^%s:\s*(.*)" % name, f.read(), re.M).group(1)
+
+
+def children(pid):
+    out = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open("/proc/%s/stat" % name) as f:
+            if f.read().rsplit(")", 1)[1].split()[1] == str(pid):
+                out.append(int(name))
+    return out
+
+
+@case("core", 120)
+def stats_lists():
+    """None, one, two machines; by name and number; those that end or are killed leave nothing."""
+    with rundir() as (folder, env), scratch("kernel") as d:
+        kernel = tiny.write(d + "/k", tiny.say("up\n"), tiny.echo())
+        check(stats(env) == "no machine is running\n" and machines(env) == [], "none runs")
+        check(not os.path.exists(folder), "asking made a folder")
+        with Vm("--kernel", kernel, "-m", "32M", "--name", "one", "--json=" + d + "/j", env=env,
+                tty=False) as one, Vm("--kernel", kernel, "-m", "48M", "-c", "2", "--name", "two",
+                                      *INTERPRETED, env=env, tty=False) as two:
+            one.expect("up", 20)
+            two.expect("up", 20)
+            check(os.stat(folder).st_mode & 0o777 == 0o700, "mode of the folder")
+            check(sorted(os.listdir(folder)) == sorted("%d.sock" % v.proc.pid for v in (one, two)),
+                  os.listdir(folder))
+            for name in os.listdir(folder):
+                check(os.stat(folder + "/" + name).st_mode & 0o777 == 0o600, "mode of " + name)
+            by_name = {m["name"]: m for m in machines(env)}
+            for vm, name, cpus, size, how in ((one, "one", 1, 32, "on"), (two, "two", 2, 48, "off")):
+                m = by_name[name]
+                check((m["pid"], m["vcpus"], m["memory_bytes"], m["engine"], m["translate"]) ==
+                      (vm.proc.pid, cpus, size << 20, "soft", how), m)
+                check(0 < m["memory_resident_bytes"] <= size << 20, m)
+                check(0 < m["overhead_bytes"] < 512 << 20 and m["uptime_seconds"] > 0, m)
+                check(m["counters"]["exits_pio"] > 0 and m["console_bytes"] == 3, m)
+                for operand in (name, str(vm.proc.pid)):
+                    check([x["name"] for x in machines(env, operand)] == [name], operand)
+                    text = stats(env, operand)
+                    check("process %d" % vm.proc.pid in text and "port accesses" in text, text)
+            lines = stats(env).splitlines()
+            check(len(lines) == 3 and "PID" in lines[0] and "one" in lines[1] + lines[2], lines)
+            for bad in ("three", "1", ""):
+                check("no machine '%s' is running" % bad in stats(env, bad, code=2), bad)
+            for bad in ("0", "x", "1e3", "4000", "-1", "nan", ""):
+                check("seconds" in stats(env, "--watch=" + bad, code=2), bad)
+            stats(env, "--json=/tmp/x", code=2)
+            two.signal(signal.SIGKILL)
+            two.wait(10)
+            within(10, lambda: len(os.listdir(folder)) == 1, "the killed one's socket stays")
+            check([m["name"] for m in machines(env)] == ["one"], machines(env))
+            one.signal(signal.SIGTERM)
+            time.sleep(0.3)
+            one.signal(signal.SIGTERM)
+            check(one.wait(10) == 4 and os.listdir(folder) == [], "ended: %s" % os.listdir(folder))
+        with open(d + "/j") as f:
+            check(0 < json.load(f)["overhead_bytes"] < 512 << 20, "overhead")
+
+
+@case("core", 120)
+def stats_leftovers():
+    """A machine that stands still is told, a dead one's socket goes, a crash leaves none."""
+    with rundir() as (folder, env), scratch("kernel") as d:
+        kernel = tiny.write(d + "/k", tiny.say("up\n"), tiny.echo())
+        for signum in (signal.SIGABRT, signal.SIGUSR1, signal.SIGQUIT):
+            with Vm("--kernel", kernel, "-m", "32M", env=env, tty=False) as vm:
+                vm.expect("up", 20)
+                vm.signal(signum)
+                time.sleep(0.2)
+                vm.signal(signum)
+                vm.wait(10)
+                within(10, lambda: os.listdir(folder) == [], "signal %d: it stays" % signum)
+        with Vm("--kernel", kernel, "-m", "32M", env=env, tty=False) as vm:
+            vm.expect("up", 20)
+            vm.signal(signal.SIGSTOP)
+            within(10, lambda: status(vm.proc.pid, "State")[0] == "T", "it goes on")
+            check("does not answer" in stats(env), "it stands still")
+            check(machines(env) == [{"pid": vm.proc.pid, "error": "does not answer"}], "as JSON")
+            stats(env, str(vm.proc.pid), code=3)
+            for janitor in children(vm.proc.pid):
+                os.kill(janitor, signal.SIGKILL)
+            vm.signal(signal.SIGCONT)
+            check(len(machines(env)) == 1 and "error" not in machines(env)[0], "it goes on")
+            vm.signal(signal.SIGKILL)
+            vm.wait(10)
+            check(len(os.listdir(folder)) == 1, "who removed it?")
+            check(machines(env) == [] and os.listdir(folder) == [], "a dead socket stays")
+
+
+@case("core", 120)
+def stats_without_a_folder():
+    """No place for the socket, or one that others may enter: the machine runs on, and says it at -v."""
+    with scratch("run") as d:
+        kernel = tiny.write(d + "/k", tiny.say("hello"), tiny.poweroff())
+        for name in ("file", "open", "long"):
+            base = "%s/%s" % (d, name * (1 if name != "long" else 20))
+            os.mkdir(base)
+            if name == "file":
+                open(base + "/holm", "w").close()
+            elif name == "open":
+                os.mkdir(base + "/holm")
+                os.chmod(base + "/holm", 0o777)
+            for verbose in ((), ("-v",)):
+                out = subprocess.run([HOLM, "run", "--kernel", kernel, "-m", "32M", *verbose],
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, timeout=20 * SCALE,
+                                     env={**os.environ, "XDG_RUNTIME_DIR": base})
+                check((out.returncode, out.stdout) == (0, b"hello"), out)
+                check(out.stderr.count(b"will not see this machine: ") == len(verbose), out)
+                check(verbose or not out.stderr, out)
+            if name != "long":
+                check(base in stats({**os.environ, "XDG_RUNTIME_DIR": base}, code=3), name)
+
+
+@case("core", 120)
+def stats_while_it_works():
+    """Counters rise while a guest boots, many clients ask, and some neither read nor speak."""
+    import socket
+    with rundir() as (folder, env), scratch("j") as d:
+        with mini("-c", "2", *TRANSLATED, "--json=" + d + "/j", append="quiet", env=env,
+                  run="head -c 3000000 /dev/zero | sha256sum", tty=False) as vm:
+            path = "%s/%d.sock" % (folder, vm.proc.pid)
+            within(20, lambda: os.path.exists(path), "no socket")
+            deaf = []
+            for i in range(20):
+                s = socket.socket(socket.AF_UNIX)
+                s.connect(path)
+                if i % 2:
+                    s.setblocking(False)
+                    try:
+                        while True:
+                            s.send(b'{"method":"stats"}\n' * 50)
+                    except OSError:
+                        pass
+                deaf.append(s)
+            last = {}
+            watch = subprocess.Popen([HOLM, "stats", "--json", "-w", "0.1", str(vm.proc.pid)],
+                                     env=env, stdout=subprocess.PIPE)
+            samples, rates = 0, 0
+            for line in watch.stdout:
+                m = json.loads(line)["machines"][0]
+                if "error" in m:
+                    continue
+                samples += 1
+                check(all(v >= last.get(k, 0) for k, v in m["counters"].items()
+                          if not k.endswith("_bytes")), "%s\n%s" % (m, last))
+                last = m["counters"]
+                rates = max(rates, (m["rates"] or {}).get("translations", 0))
+            check(watch.wait(20) == 0 and samples > 10 and rates > 100, (samples, rates))
+            match = vm.expect(rb"([0-9a-f]{64})", BOOT)
+            check(match.group(1).decode() == hashlib.sha256(bytes(3000000)).hexdigest(), "it broke")
+            check(vm.wait(60) == 0, "exit code %s" % vm.code)
+        with open(d + "/j") as f:
+            count = json.load(f)["counters"]
+        check(all(count[k] >= v for k, v in last.items() if not k.endswith("_bytes")), count)
+
+
+@case("core", 120)
+def stats_sizes():
+    """What the translator says of its memory is what the kernel sees."""
+    if os.environ.get("HOLM_MODE", "plain") != "plain":
+        raise Skipped("sanitizers have memory of their own")
+    with rundir() as (_, env), mini_shell(*TRANSLATED, append="quiet", env=env) as vm:
+        time.sleep(1)
+        said = machines(env)[0]
+        count = said["counters"]
+        seen, size = {"code": 0, "store": 0, "decoded": 0, "tables": 0, "ram": 0}, 0
+        with open("/proc/%d/smaps" % vm.proc.pid) as f:
+            for line in f:
+                word = line.split()
+                if re.match("[0-9a-f]+-[0-9a-f]+ ", line):
+                    kind = "code" if "holm-code" in line else None
+                elif word[0] == "Size:":
+                    size = int(word[1]) << 10
+                    kind = kind or ("store" if size == 128 << 20 else "decoded" if size == 40 << 20
+                                    else "tables" if size > 1 << 40 else
+                                    "ram" if size > 500 << 20 else None)
+                elif word[0] == "Pss:" and kind:
+                    seen[kind] += int(word[1]) << 10
+        with open("/proc/%d/smaps_rollup" % vm.proc.pid) as f:
+            pss = int(re.search(r"^Pss: *(\d+)", f.read(), re.M).group(1)) << 10
+        said["overhead"] = pss - seen["ram"]
+        print(seen, said)
+        for kind, name in (("code", "code_touched_bytes"), ("store", "store_touched_bytes"),
+                           ("decoded", "decoded_touched_bytes"), ("tables", "table_bytes")):
+            check(abs(seen[kind] - count[name]) < 256 << 10 or
+                  abs(seen[kind] / count[name] - 1) < 0.05, "%s: %d, says %d" %
+                  (kind, seen[kind], count[name]))
+        # the part below 640 KiB is a mapping of its own
+        check(0 <= said["memory_resident_bytes"] - seen["ram"] <= 640 << 10, "ram")
+        # shared libraries count as a whole here
+        check(-1 << 20 < said["overhead_bytes"] - said["overhead"] < 16 << 20, said)
+        vm.send("poweroff\n")
+        check(vm.wait(60) == 0, "exit code %s" % vm.code)
+
+
 # --- memory ---------------------------------------------------------------------------------------
 
-@case("core")
+@both("core")
 def memory_overhead():
-    """PSS minus guest RAM, mini, one CPU: under 30 MiB."""
+    """PSS minus guest RAM, mini, one CPU: under 30 MiB, translated under 160 MiB."""
     ram = 512 << 10
     with mini_shell("-m", "512M", append="quiet") as vm:
         total = guest_ram = 0
@@ -1162,7 +1549,8 @@ def memory_overhead():
         check(vm.wait(60) == 0, "exit code %s" % vm.code)
         check(guest_ram, "guest RAM was not found in smaps")
         if os.environ.get("HOLM_MODE", "plain") == "plain":
-            check(total - guest_ram < 30 << 10, "overhead %d KiB" % (total - guest_ram))
+            most = 160 << 10 if "translate=on" in str(holmvm.ENGINE) else 30 << 10
+            check(total - guest_ram < most, "overhead %d KiB" % (total - guest_ram))
 
 
 @case("core")

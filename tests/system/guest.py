@@ -10,7 +10,7 @@ parser.add_argument("vmm", choices=["holm", "qemu"])
 parser.add_argument("file")
 parser.add_argument("--cpus", type=int, default=1)
 parser.add_argument("--cpu", default="", help="Holm's CPU model")
-parser.add_argument("--engine", default="", help="Holm's engine and its options")
+parser.add_argument("--engine", default="", help="Holm's engine and its options; not for QEMU")
 args = parser.parse_args()
 if args.vmm == "qemu":
     os.environ["HOLM_STANDIN"] = "qemu"
@@ -18,7 +18,7 @@ if args.vmm == "qemu":
 import holmvm  # noqa: E402  (reads the environment)
 
 words = ["--kernel", args.file, "-m", "128M", "-c", str(args.cpus), "--no-reboot"]
-if args.engine:
+if args.engine and args.vmm == "holm":
     words += ["--engine", args.engine]
 if args.cpu:
     words += ["--cpu", args.cpu]

@@ -26,6 +26,7 @@ BUILD = os.environ.get("HOLM_BUILD", os.path.join(TOP, "build/release"))
 HOLM = os.environ.get("HOLM_BIN", os.path.join(BUILD, "src/prog/holm"))
 STANDIN = os.environ.get("HOLM_STANDIN", "")
 BOOT = 150  # seconds to a prompt, before scaling; the promise (45) has its own test
+ENGINE = []  # what machines run with that do not name an engine: set by cases.both
 PROMPT = rb"mini:\S* # ?$|mini:[^\n]*# "
 
 
@@ -95,7 +96,9 @@ class Vm:
     def __init__(self, *args, tty=True, stdin=None, wrap=(), holm=HOLM, env=None, size=(24, 80),
                  extra=()):
         """`wrap` goes before the command, `extra` behind it: words that only this VMM knows."""
-        argv = list(wrap) + (standin_args(args) if STANDIN else [holm, "run", *args]) + list(extra)
+        engine = [] if "--engine" in args else ENGINE
+        argv = list(wrap) + (standin_args(args) if STANDIN else [holm, "run", *engine, *args])
+        argv += list(extra)
         self.output = b""
         self.seen = 0
         self.err = tempfile.TemporaryFile()

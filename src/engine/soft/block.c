@@ -50,6 +50,8 @@ void block_close(struct vcpu *v)
 void block_reset(struct vcpu *v)
 {
 	memset(v->hash, 0, sizeof(v->hash));
+	if (v->store_used > v->store_peak)
+		v->store_peak = v->store_used;
 	v->store_used = 0;
 	v->jump_gen++;
 	v->block = NULL;

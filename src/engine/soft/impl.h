@@ -84,7 +84,7 @@ struct vcpu {
 	struct jump_slot jump[JUMP_CACHE];
 	struct block *hash[BLOCK_HASH];
 	u8 *store;
-	u32 store_used, store_size;
+	u32 store_used, store_size, store_peak; /* peak: before it was emptied */
 	/* others read or write, atomic */
 	u64 epoch_seen; /* write tags are clean of code pages marked up to here; ~0: not running */
 	u32 sleeping;	/* waits on cpu.event in a futex */
@@ -94,7 +94,8 @@ struct vcpu {
 	u64 exits_pio, exits_mmio, halts, block_lookups, block_decodes, block_drops;
 	unsigned pauses;
 	/* translated code */
-	struct trans *trans; /* NULL: interpreted only */
+	struct trans *trans;   /* NULL: interpreted only; owner writes, atomic */
+	struct trans *resting; /* what trans was, see trans_rest() */
 	struct trans_hot hot;
 	struct lockstep *lockstep; /* NULL: not compared with the interpreter */
 	bool failed;		   /* fail_text() says why */
@@ -119,6 +120,11 @@ struct engine {
 	const struct soft_page *changed[CHANGES];
 	unsigned hot_runs; /* executions before a block is translated; 0: never */
 	bool lockstep;
+	const char *translate; /* the word of the option that holds */
+	const char *refusal;   /* why the translator does not run where it should; atomic */
+	bool asked;	       /* it was asked for by name: no vCPU goes without */
+	bool traced;	       /* see trans/trace.c */
+	struct engine_trace trace;
 	bool check; /* each translated block is proven, see trans/check.c */
 	u32 extint; /* level of the PIC's INTR; atomic */
 	pthread_mutex_t world_lock;
@@ -131,6 +137,9 @@ static inline struct vcpu *vcpu_of(struct cpu *c)
 {
 	return (struct vcpu *)(void *)c;
 }
+
+/* soft.c: this vCPU goes without the translator, fail_text() says why. */
+void soft_refused(struct vcpu *v, const char *lack);
 
 /* glue.c */
 extern const struct cpu_ops soft_cpu_ops;

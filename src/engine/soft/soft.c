@@ -18,6 +18,7 @@
 #include "cpu/mem.h"
 #include "engine/soft/impl.h"
 #include "host/fail.h"
+#include "host/log.h"
 
 /* --- faults of the host that are the guest's: native thunks and translated code --- */
 
@@ -115,47 +116,91 @@ static void soft_close(struct engine *e)
 	free(e);
 }
 
-static bool wants_lockstep(const char *options)
-{
-	return options && !strcmp(options, "translate=lockstep");
-}
+/* What comes after "soft,". */
+struct translate {
+	const char *word;
+	unsigned hot_runs; /* executions before a block is translated; 0: never */
+	bool lockstep;
+	bool asked; /* by name: it is that or nothing */
+};
 
-/* Executions before a block is translated; 0: never; -1: the options say something else. */
-static int hot_runs(const char *options)
+static int translate_parse(const char *options, struct translate *out)
 {
-	if (!options || !options[0] || !strcmp(options, "translate=off"))
+	static const struct translate known[] = {{"on", TRANS_HOT_RUNS, false, true},
+						 {"off", 0, false, true},
+						 {"eager", 1, false, true},
+						 {"lockstep", 1, true, true}};
+	*out = (struct translate){"on", TRANS_HOT_RUNS, false, false};
+	if (!options || !options[0])
 		return 0;
-	if (!strcmp(options, "translate=on"))
-		return TRANS_HOT_RUNS;
-	return !strcmp(options, "translate=eager") || wants_lockstep(options) ? 1 : -1;
+	for (unsigned i = 0; i < ARRAY_LEN(known) && !strncmp(options, "translate=", 10); i++) {
+		if (strcmp(options + 10, known[i].word))
+			continue;
+		*out = known[i];
+		return 0;
+	}
+	return FAIL(-EINVAL,
+		    "engine soft: unknown option '%.40s'; it takes translate=off, on, eager or "
+		    "lockstep",
+		    options);
 }
 
-static int soft_check(const char *options, unsigned cpus)
+static int soft_check(const struct engine_config *config)
 {
-	int translate = hot_runs(options);
+	unsigned cpus = config->cpus;
+	struct translate t;
 	if (!cpus || cpus > SOFT_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: %u vCPUs, it takes 1 to %u", cpus,
 			    SOFT_CPUS_MAX);
-	if (translate < 0)
-		return FAIL(
-			-EINVAL,
-			"engine soft: unknown option '%.40s'; it takes translate=off, on, eager or "
-			"lockstep",
-			options);
-	if (wants_lockstep(options) && cpus > 1)
+	if (translate_parse(config->options, &t))
+		return -EINVAL;
+	if (t.lockstep && cpus > 1)
 		return FAIL(-EINVAL, "engine soft: translate=lockstep takes 1 vCPU, not %u", cpus);
-	if (translate && cpus > TRANS_CPUS_MAX)
+	if (t.asked && t.hot_runs && cpus > TRANS_CPUS_MAX)
 		return FAIL(-EINVAL, "engine soft: translate takes up to %u vCPUs, not %u",
 			    TRANS_CPUS_MAX, cpus);
+	if (config->trace && !t.hot_runs)
+		return FAIL(-EINVAL,
+			    "engine soft: translate=off leaves nothing for --log translate");
+	return 0;
+}
+
+static void soft_probe_translator(struct engine_reason *reason)
+{
+	trans_probe(1, reason);
+}
+
+/* Does the host have what the translator wants? If nobody asked for it by name, off will do. */
+static int translate_settle(struct engine *e, struct translate *t)
+{
+	struct engine_reason reason;
+	int err = t->hot_runs ? trans_probe(e->cpus, &reason) : 0;
+	if (err && t->asked)
+		return FAIL(err, "engine soft: %s%s%s; or use translate=off", reason.sentence,
+			    reason.mend[0] ? "; " : "", reason.mend);
+	if (err) {
+		log_line(e->traced ? LOG_WARN : LOG_INFO, "translate=off: %s [%s]", reason.sentence,
+			 reason.name);
+		e->refusal = reason.name;
+		*t = (struct translate){.word = "off"};
+	}
+	e->translate = t->word;
+	e->hot_runs = t->hot_runs;
+	e->lockstep = t->lockstep;
+	e->check = t->hot_runs == 1;
+	e->asked = t->asked;
 	return 0;
 }
 
 static int soft_open(const struct engine_config *config, struct engine **out)
 {
+	struct translate t;
 	struct engine *e;
 	cpu_set_t set;
-	int err = soft_check(config->options, config->cpus);
+	int err = soft_check(config);
 
+	if (!err)
+		err = translate_parse(config->options, &t);
 	if (err)
 		return err;
 	e = calloc(1, sizeof(*e));
@@ -164,14 +209,16 @@ static int soft_open(const struct engine_config *config, struct engine **out)
 	e->board = config->board;
 	e->model = config->model;
 	e->cpus = config->cpus;
-	e->hot_runs = (unsigned)hot_runs(config->options);
-	e->lockstep = wants_lockstep(config->options);
-	e->check = e->hot_runs == 1;
+	if (config->trace)
+		e->trace = *config->trace;
+	e->traced = config->trace != NULL;
 	world_open(e);
 	pthread_mutex_init(&e->code_lock, NULL);
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		e->yield = e->cpus > (unsigned)CPU_COUNT(&set);
-	err = soft_ram_changed(e);
+	err = translate_settle(e, &t);
+	if (!err)
+		err = soft_ram_changed(e);
 	if (err) {
 		soft_close(e);
 		return err;
@@ -216,6 +263,23 @@ static void soft_extint(struct engine *e, bool level)
 
 /* --- vCPUs --- */
 
+void soft_refused(struct vcpu *v, const char *lack)
+{
+	log_line(LOG_INFO, "vCPU %u, translate=off: %s [%s]", v->id, fail_text(), lack);
+	__atomic_store_n(&v->engine->refusal, lack, __ATOMIC_RELEASE);
+}
+
+/* The probe found all it wants; memory may be short all the same. */
+static int translator_open(struct vcpu *v)
+{
+	int err = v->engine->hot_runs ? trans_open(v) : 0;
+	if (!err || v->engine->asked)
+		return err;
+	trans_close(v);
+	soft_refused(v, "translator-no-memory");
+	return 0;
+}
+
 static int soft_vcpu_open(struct engine *e, unsigned id, struct vcpu **out)
 {
 	struct vcpu *v;
@@ -231,7 +295,7 @@ static int soft_vcpu_open(struct engine *e, unsigned id, struct vcpu **out)
 	v->epoch_seen = ~0ull;
 	cpu_open(&v->cpu, e->model, &soft_cpu_ops, v);
 	lapic_init(&v->lapic, id, id == 0, e->model->maxphyaddr, &soft_lapic_ops, v);
-	err = e->hot_runs ? trans_open(v) : 0;
+	err = translator_open(v);
 	if (!err)
 		err = block_open(v);
 	if (err) {
@@ -280,31 +344,72 @@ static int soft_vcpu_set(struct vcpu *v, const struct cpu_state *state)
 	return 0;
 }
 
-static void soft_stats(struct engine *e, struct engine_stats *stats)
+static void soft_mode(struct engine *e, struct engine_mode *mode)
+{
+	const char *refusal = __atomic_load_n(&e->refusal, __ATOMIC_ACQUIRE);
+	bool any = !refusal;
+	for (unsigned i = 0; i < e->cpus && !any; i++)
+		any = e->vcpu[i] && __atomic_load_n(&e->vcpu[i]->trans, __ATOMIC_ACQUIRE);
+	mode->translate = any ? e->translate : "off";
+	mode->refusal = refusal ? refusal : "";
+}
+
+/* Counters belong to their vCPU's thread, which only ever adds to them. */
+#define READ(counter) __atomic_load_n(&(counter), __ATOMIC_RELAXED)
+
+static u64 most(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
+static void stats_vcpu(const struct vcpu *v, struct metrics *stats)
+{
+	const struct trans *x = __atomic_load_n(&v->trans, __ATOMIC_ACQUIRE);
+	stats->instructions += READ(v->cpu.insns);
+	stats->exits_pio += READ(v->exits_pio);
+	stats->exits_mmio += READ(v->exits_mmio);
+	stats->halts += READ(v->halts);
+	stats->interrupts += READ(v->cpu.interrupts);
+	stats->exceptions += READ(v->cpu.exceptions);
+	stats->tlb_misses += READ(v->cpu.tlb_misses);
+	stats->block_lookups += READ(v->block_lookups);
+	stats->block_decodes += READ(v->block_decodes);
+	stats->block_drops += READ(v->block_drops);
+	stats->decoded_bytes += READ(v->store_used);
+	stats->decoded_touched_bytes += most(READ(v->store_used), READ(v->store_peak));
+	if (!x)
+		return;
+	stats->translations += READ(x->translated);
+	stats->translated_entries += READ(x->entries);
+	stats->shadow_misses += READ(x->misses);
+	stats->code_resets += READ(x->resets);
+	stats->compared += READ(x->compared);
+	stats->uncompared += READ(x->uncompared);
+	stats->links += READ(x->links);
+	stats->indirect_misses += READ(x->ibl_misses);
+	stats->code_bytes += READ(x->used);
+	stats->code_touched_bytes += most(READ(x->used), READ(x->used_peak));
+	stats->code_size_bytes += x->size;
+	stats->store_bytes += READ(x->store_used);
+	stats->store_touched_bytes += most(READ(x->store_used), READ(x->store_peak));
+	stats->store_size_bytes += x->store_size;
+	stats->table_bytes +=
+		RAM_PAGE * (READ(x->data_pages) + READ(x->code_pages) + READ(x->desc_pages));
+}
+
+static void soft_stats(struct engine *e, struct metrics *stats)
 {
 	memset(stats, 0, sizeof(*stats));
-	for (unsigned i = 0; i < e->cpus; i++) {
-		const struct vcpu *v = e->vcpu[i];
-		if (!v)
-			continue;
-		stats->instructions += v->cpu.insns;
-		stats->exits_pio += v->exits_pio;
-		stats->exits_mmio += v->exits_mmio;
-		stats->halts += v->halts;
-		stats->interrupts += v->cpu.interrupts;
-		stats->exceptions += v->cpu.exceptions;
-		stats->tlb_misses += v->cpu.tlb_misses;
-		stats->block_lookups += v->block_lookups;
-		stats->block_decodes += v->block_decodes;
-		stats->block_drops += v->block_drops;
-		if (v->trans)
-			trans_stats(v, stats);
-	}
+	stats->code_changes = READ(e->changes);
+	for (unsigned i = 0; i < e->cpus; i++)
+		if (e->vcpu[i])
+			stats_vcpu(e->vcpu[i], stats);
 }
 
 const struct engine_ops engine_soft_ops = {
 	.name = "soft",
 	.probe = soft_probe,
+	.probe_translator = soft_probe_translator,
 	.check = soft_check,
 	.open = soft_open,
 	.close = soft_close,
@@ -320,4 +425,5 @@ const struct engine_ops engine_soft_ops = {
 	.vcpu_get = soft_vcpu_get,
 	.vcpu_set = soft_vcpu_set,
 	.stats = soft_stats,
+	.mode = soft_mode,
 };

@@ -280,10 +280,23 @@ static noinline void run_protected(struct vcpu *v)
 	cpu_keep_frame();
 }
 
+/* The thread of a vCPU that translates; false: it cannot, and was to. */
+static bool thread_ready(struct vcpu *v)
+{
+	const char *lack;
+	if (!v->trans || !trans_thread(v, &lack))
+		return true;
+	if (v->engine->asked)
+		return false;
+	soft_refused(v, lack);
+	trans_rest(v);
+	return true;
+}
+
 enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 {
 	struct cpu *c = &v->cpu;
-	if (v->trans && trans_thread(v))
+	if (!thread_ready(v))
 		return VCPU_ERROR;
 	world_enter(v);
 	code_ack(v);

@@ -234,12 +234,61 @@ static void test_unreadable(void **state)
 	config_close(&config);
 }
 
+static void test_log(void **state)
+{
+	static const char *const bad[] = {"",
+					  "all",
+					  "translate",
+					  "translate=",
+					  "translate=x",
+					  "translate=0x",
+					  "translate=-1",
+					  "translate=1-",
+					  "translate=1-2-3",
+					  "translate=1 2",
+					  "translate=11112222333344445",
+					  "translate=2-1",
+					  "translate=1,"};
+	static const struct {
+		const char *text;
+		u64 first, last;
+		const char *file;
+	} good[] = {
+		{"translate=0", 0, 0, NULL},
+		{"translate=ffffffff81000000", 0xffffffff81000000, 0xffffffff81000000, NULL},
+		{"translate=0x10-0xFF", 0x10, 0xff, NULL},
+		{"translate=0-ffffffffffffffff,a,b", 0, ~0ull, "a,b"},
+		{"translate=1,/x", 1, 1, "/x"},
+	};
+	struct vm_config config;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(config_open(&config), 0);
+		assert_int_equal(config_set_log(&config, bad[i], NULL), -EINVAL);
+		config_close(&config);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		assert_int_equal(config_open(&config), 0);
+		assert_int_equal(config_set_log(&config, good[i].text, NULL), 0);
+		assert_true(config.log.translate);
+		assert_true(config.log.first == good[i].first && config.log.last == good[i].last);
+		if (good[i].file)
+			assert_string_equal(config.log.file, good[i].file);
+		else
+			assert_null(config.log.file);
+		assert_int_equal(config_set_log(&config, good[i].text, NULL), -EINVAL);
+		config_close(&config);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),	  cmocka_unit_test(test_size_text),
-		cmocka_unit_test(test_good_file), cmocka_unit_test(test_cmdline),
-		cmocka_unit_test(test_bad_files), cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_log),	   cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_size_text),  cmocka_unit_test(test_good_file),
+		cmocka_unit_test(test_cmdline),	   cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_unreadable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

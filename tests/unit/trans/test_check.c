@@ -18,6 +18,7 @@
 
 static u8 cache[8192];
 static struct trans *x;
+static struct tpage page32; /* of 32-bit code */
 static struct tblock *t;
 static struct emit e;
 static u8 *main_end;
@@ -159,7 +160,7 @@ static void guard(struct guard g)
 {
 	u8 *miss = NULL, *back;
 	struct tinsn *ti = &t->ti[1];
-	t->narrow = g.narrow;
+	t->page = g.narrow ? &page32 : NULL;
 	ti->slot = g.slot;
 	ti->slot_len = (u16)g.len;
 	ti->slot_write = g.slot == SLOT_WRITE;
@@ -195,7 +196,7 @@ static void guard(struct guard g)
 		e_here(&e, miss);
 		e_lea(&e, H_R10, H_RSI, NOREG, 0, g.lo, 8);
 		e_mov_imm(&e, H_R11, (u64)ti);
-		e_call(&e, x->slot_stub[t->narrow && !g.wide_stub]
+		e_call(&e, x->slot_stub[g.narrow && !g.wide_stub]
 				       [g.slot == SLOT_WRITE && !g.side_read]);
 		e_jmp(&e, back);
 	}

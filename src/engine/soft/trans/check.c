@@ -10,9 +10,6 @@
  * the main line relies on. What the rules do not know is refused, so a mistake in the emitters
  * shows up as a block that cannot be proven, not as an access.
  *
- * In 32-bit code registers are cut to 32 bits when they move. What is cut is another number, unless
- * it is known to lie in a slot's page, all of which are below 4 GiB then: it is what it was.
- *
  * Nothing here depends on how the emitters come to their code: bytes in, verdict out. It takes the
  * stubs' contracts (stubs.c), the slots' and tables' meaning (table.c), struct tinsn and the
  * widths that classify() says of an instruction's operand for granted.
@@ -32,7 +29,6 @@
 #define CELLS	  16  /* guest registers in memory, and two addresses */
 #define CELL_EA	  14
 #define CELL_BITS 15
-#define NARROW	  0x40000000u /* in the number of an unknown value: it is below 2^32 */
 
 /* A sum of unknown values (each has a number) and a constant, modulo 2^64. */
 struct lin {
@@ -55,7 +51,6 @@ enum what {
 	W_DESC,	  /* from a code table, plus perhaps W_LOW */
 	W_CODE,	  /* a place in the code cache, or its distance from its base */
 	W_PAGES,  /* what differs between lin and lin + id */
-	W_BIT,	  /* 0 .. id */
 };
 enum table { T_RT, T_WT, T_XT, T_DESC, T_CODE };
 
@@ -102,10 +97,11 @@ struct check {
 	struct state s;
 	struct compare c;
 	u32 vars;
+	bool narrow; /* 32-bit code: numbers in guest registers are below 2^32 */
 	struct {
-		struct lin of;
+		struct lin of, whole;
 		u32 var;
-	} cut[256];
+	} cut[64];
 	unsigned cuts;
 	struct point side[POINTS], join[POINTS];
 	unsigned sides, joins;
@@ -177,60 +173,56 @@ static struct value fresh(struct check *k)
 	return v;
 }
 
-/* The same modulo 2^32, of numbers that were not cut. */
-static struct lin uncut(const struct check *k, const struct lin *a)
+/* In 32-bit code: a register, or what lies in or right behind a window's bytes, whose page ends below
+ * 4 GiB. */
+static bool no_upper_half(const struct check *k, const struct lin *of)
 {
-	struct lin b = number(a->k);
-	for (unsigned n = 0; n < a->n; n++) {
-		struct lin one = {.var = {a->var[n]}, .coef = {1}, .n = 1};
-		for (unsigned i = 0; i < k->cuts; i++)
-			if (k->cut[i].var == a->var[n])
-				one = k->cut[i].of;
-		if (!add_lin(&b, &one, a->coef[n]))
-			return *a;
-	}
-	return b;
-}
-
-/* 32-bit code: is it, cut, a number that is known to lie in a slot's page? */
-static bool in_page(const struct check *k, const struct lin *of, struct lin *is)
-{
-	for (u32 i = 0; i < k->s.facts; i++) {
-		const struct fact *f = &k->s.fact[i];
-		struct lin start = uncut(k, &f->lin);
-		s64 at;
-		if (f->kind != F_RANGE || !apart(of, &start, &at) || (u32)at > f->len)
-			continue;
-		*is = f->lin;
-		is->k += (u32)at;
+	s64 at;
+	if (!k->narrow)
+		return false;
+	if (of->n == 1 && of->coef[0] == 1 && !of->k)
 		return true;
-	}
+	for (u32 f = 0; f < k->s.facts; f++)
+		if (k->s.fact[f].kind == F_RANGE && apart(of, &k->s.fact[f].lin, &at) && at >= 0 &&
+		    at <= k->s.fact[f].len)
+			return true;
 	return false;
 }
 
-/* The lower half of a sum: the same number for the same sum. */
+/* The lower half of a sum: the same number for the same sum. What was cut before need not have been:
+ * only the lower half counts. */
 static struct value cut(struct check *k, const struct lin *sum)
 {
 	struct value v = {.what = W_NUMBER, .lin = *sum};
-	struct lin of = *sum;
-	unsigned i;
-	if (sum->n == 1 && sum->coef[0] == 1 && !sum->k && sum->var[0] & NARROW)
-		return v;
-	v.lin = number(0);
-	if (k->t->narrow) {
-		of = uncut(k, sum);
-		if (in_page(k, &of, &v.lin))
+	unsigned i, c;
+	for (i = 0; i < v.lin.n;) {
+		u32 var = v.lin.var[i];
+		s64 times = v.lin.coef[i];
+		if (no_upper_half(k, &v.lin))
 			return v;
+		for (c = 0; c < k->cuts && k->cut[c].var != var; c++)
+			;
+		if (c == k->cuts) {
+			i++;
+			continue;
+		}
+		add_term(&v.lin, var, (s64)(0 - (u64)times));
+		if (!add_lin(&v.lin, &k->cut[c].of, times))
+			return fresh(k);
+		i = 0; /* terms have moved */
 	}
-	for (i = 0; i < k->cuts && !equal(&k->cut[i].of, &of); i++)
+	if (no_upper_half(k, &v.lin))
+		return v;
+	for (i = 0; i < k->cuts && !equal(&k->cut[i].whole, &v.lin); i++)
 		;
 	if (i == k->cuts) {
 		if (i == ARRAY_LEN(k->cut))
 			return fresh(k);
-		k->cut[k->cuts].of = of;
+		k->cut[k->cuts].of = *sum;
+		k->cut[k->cuts].whole = v.lin;
 		k->cut[k->cuts++].var = ++k->vars;
 	}
-	v.lin.n = 1;
+	v.lin = (struct lin){.n = 1};
 	v.lin.var[0] = k->cut[i].var;
 	v.lin.coef[0] = 1;
 	return v;
@@ -477,38 +469,6 @@ static void set(struct check *k, unsigned r, struct value v)
 	k->s.r[r] = v;
 }
 
-static bool is_narrow(const struct check *k, const struct value *v)
-{
-	struct lin of;
-	if (v->what != W_NUMBER || !k->t->narrow)
-		return false;
-	for (unsigned i = 0; i < k->cuts && v->lin.n == 1; i++)
-		if (k->cut[i].var == v->lin.var[0] && v->lin.coef[0] == 1 && !v->lin.k)
-			return true;
-	if (v->lin.n == 1 && v->lin.coef[0] == 1 && !v->lin.k && v->lin.var[0] & NARROW)
-		return true;
-	of = uncut(k, &v->lin);
-	return in_page(k, &of, &of) && equal(&of, &v->lin);
-}
-
-/* A copied instruction wrote it, perhaps not all of it. */
-static void written(struct check *k, const struct insn *in, unsigned r)
-{
-	bool narrow = is_narrow(k, &k->s.r[r]) && in->osz != 8;
-	k->s.r[r] = fresh(k);
-	k->s.r[r].lin.var[0] |= narrow ? NARROW : 0;
-}
-
-/* Anything: but guest registers of 32-bit code have no upper half when the block is entered, and
- * bodies leave it so (trans_run()). */
-static void any(struct check *k, unsigned r)
-{
-	k->s.r[r] = fresh(k);
-	for (unsigned i = 0; i < 8 && k->t->narrow; i++)
-		if (home[i] == r)
-			k->s.r[r].lin.var[0] |= NARROW;
-}
-
 static bool memory(struct check *k, const struct insn *in)
 {
 	bool read, write;
@@ -520,16 +480,6 @@ static bool memory(struct check *k, const struct insn *in)
 	    k->s.r[in->base / 8u].what == W_POLL && size == 4 && !write)
 		return true;
 	return sum_of(k, in, &v) && may_access(k, &v, size, write);
-}
-
-/* Segment bases count as unknown values that stay: one number for each. */
-static bool base_of_segment(s64 off, struct value *v)
-{
-	if (off < (s64)G(cpu.seg_base) || off >= (s64)G(cpu.seg_base) + 64 || off & 7)
-		return false;
-	*v = (struct value){.what = W_NUMBER};
-	add_term(&v->lin, 0x80000000u | (u32)off, 1);
-	return true;
 }
 
 /* Glue: an operand in the vCPU block, by constant offset. */
@@ -567,21 +517,14 @@ static bool vcpu_block(struct check *k, const struct insn *in)
 			*cell(k, in->disp) = in->osz == 8 ? k->s.r[in->reg] : fresh(k);
 		return true;
 	}
-	if (f->map == 0 && op == 0x03 && in->osz == 8) { /* add r, gs:[a segment's base] */
+	if (f->map == 0 && op == 0x03 && in->osz >= 4) { /* add r, gs:[a segment's base] */
 		v = gs_value(k, in->disp);
 		if (v.what != W_NUMBER || k->s.r[in->reg].what != W_NUMBER)
 			return no(k, "an addition of two addresses");
 		v.lin = k->s.r[in->reg].lin;
 		if (!add_term(&v.lin, (u32)(0x80000000u | (u32)in->disp), 1))
 			return no(k, "too many terms");
-		set(k, in->reg, v);
-		return true;
-	}
-	if (f->map == 0 && op == 0x03 && in->osz == 4 && k->t->narrow &&
-	    base_of_segment(in->disp, &v)) {
-		if (k->s.r[in->reg].what != W_NUMBER || !add_lin(&v.lin, &k->s.r[in->reg].lin, 1))
-			return no(k, "an addition of two addresses");
-		set(k, in->reg, cut(k, &v.lin));
+		set(k, in->reg, in->osz == 8 ? v : cut(k, &v.lin));
 		return true;
 	}
 	if (f->map == 0 && op == 0x2b && in->osz == 8 && is_slot(in->disp, &slot, &field) &&
@@ -611,7 +554,17 @@ static bool vcpu_block(struct check *k, const struct insn *in)
 		*cell(k, in->disp & ~7) = fresh(k);
 	for (unsigned i = 0; i < 16; i++)
 		if (writes_gprs(in) >> i & 1)
-			written(k, in, i);
+			set(k, i, fresh(k));
+	return true;
+}
+
+/* Segment bases count as unknown values that stay: one number for each. */
+static bool base_of_segment(s64 off, struct value *v)
+{
+	if (off < (s64)G(cpu.seg_base) || off >= (s64)G(cpu.seg_base) + 64 || off & 7)
+		return false;
+	*v = (struct value){.what = W_NUMBER};
+	add_term(&v->lin, 0x80000000u | (u32)off, 1);
 	return true;
 }
 
@@ -640,7 +593,7 @@ static bool registers(struct check *k, const struct insn *in)
 				if (sum_of(k, in, &v) && v.what == W_NUMBER)
 					set(k, in->reg, cut(k, &v.lin));
 				else
-					any(k, in->reg);
+					set(k, in->reg, fresh(k));
 				k->why = NULL;
 				return true;
 			}
@@ -686,29 +639,17 @@ static bool registers(struct check *k, const struct insn *in)
 			    (struct value){.what = W_NUMBER, .lin = number((s64)in->imm)});
 			return true;
 		}
-		if ((op == 0x81 || op == 0x83) && wide && (sub == 0 || sub == 5) &&
-		    k->s.r[in->rm].what == W_NUMBER) {
-			s64 by = sub ? -(s64)in->imm : (s64)in->imm;
-			k->s.r[in->rm].lin.k = (s64)((u64)k->s.r[in->rm].lin.k + (u64)by);
+		if ((((op == 0x81 || op == 0x83) && (sub == 0 || sub == 5)) || (op == 0xff && sub < 2)) &&
+		    in->osz >= 4 && k->s.r[in->rm].what == W_NUMBER) {
+			u64 by = op == 0xff ? 1 : in->imm;
+			v = k->s.r[in->rm];
+			v.lin.k = (s64)((u64)v.lin.k + (sub ? 0 - by : by));
+			set(k, in->rm, wide ? v : cut(k, &v.lin));
 			return true;
 		}
-		if (op == 0xff && wide && sub < 2 && k->s.r[in->rm].what == W_NUMBER) {
-			k->s.r[in->rm].lin.k =
-				(s64)((u64)k->s.r[in->rm].lin.k + (sub ? ~0ull : 1ull));
-			return true;
-		}
-		if (k->t->narrow && in->osz == 4 && k->s.r[in->rm].what == W_NUMBER &&
-		    (((op == 0x81 || op == 0x83) && (sub == 0 || sub == 5)) ||
-		     (op == 0xff && sub < 2))) {
-			struct lin sum = k->s.r[in->rm].lin;
-			s64 by = op == 0xff ? 1 : (s64)in->imm;
-			sum.k = (s64)((u64)sum.k + (sub ? -(u64)by : (u64)by));
-			set(k, in->rm, cut(k, &sum));
-			return true;
-		}
-		if (k->t->narrow && op == 0x83 && in->osz == 4 && sub == 4 &&
-		    in->rm == H_R11 && (s64)in->imm >= 0) { /* and r11d, imm8: a bit's number */
-			set(k, H_R11, (struct value){.what = W_BIT, .id = (u32)in->imm});
+		if (k->narrow && op == 0x83 && sub == 4 && in->osz == 4 && (s64)in->imm >= 0 &&
+		    in->rm == H_R11) { /* a masked bit, see emit_bt() */
+			set(k, in->rm, (struct value){.what = W_LOW, .id = (u32)in->imm});
 			return true;
 		}
 		if (op == 0x81 && wide && sub == 7 && k->s.r[in->rm].what == W_DIFF) {
@@ -748,7 +689,7 @@ static bool registers(struct check *k, const struct insn *in)
 unknown:
 	for (unsigned i = 0; i < 16; i++)
 		if (writes_gprs(in) >> i & 1 && i != H_RSP)
-			written(k, in, i);
+			set(k, i, fresh(k));
 	return true;
 }
 
@@ -779,8 +720,6 @@ static void believe(struct check *k, unsigned cc, bool taken)
 	switch (c->kind) {
 	case C_CROSS: /* test, jnz: not taken; shr, jz: taken */
 		if (c->slot ? !(taken && cc == 4) : !(!taken && cc == 5))
-			return;
-		if (c->imm < 1) /* it was about the alignment of an offset */
 			return;
 		f.kind = F_WHOLE;
 		f.slot = 0;
@@ -839,20 +778,22 @@ static bool jcc(struct check *k, unsigned cc, const u8 *to)
 	if (k->p <= k->main_end && to >= k->main_end && to < k->end) {
 		if (last.kind == C_RANGE || last.kind == C_FIXED) {
 			/* r10 is nothing any more: the way through the side leaves it so */
-			any(k, H_R10);
-			any(k, H_R11);
+			set(k, H_R10, fresh(k));
+			set(k, H_R11, fresh(k));
 		}
 		snapshot(k, to, k->side, &k->sides, false);
 		if (last.kind == C_RANGE || last.kind == C_FIXED)
 			forget_slot(k, last.slot); /* the side may fill it anew */
 		if (last.kind == C_CROSS && side_bytes(k, to) < last.imm)
 			k->c.imm = side_bytes(k, to);
+		if (k->c.kind == C_CROSS && k->c.imm <= 0)
+			k->c.kind = C_NONE; /* it leads to the body: nothing follows from it */
 		believe(k, cc, false);
 		/* what the way through the side leaves of them */
 		if (last.kind == C_SIMD || last.kind == C_VALID)
-			any(k, H_R10);
+			set(k, H_R10, fresh(k));
 		if (last.kind == C_SIMD || last.kind == C_CROSS)
-			any(k, H_R11);
+			set(k, H_R11, fresh(k));
 		snapshot(k, k->p, k->join, &k->joins, last.kind != C_NONE);
 		k->c.kind = C_NONE;
 		return true;
@@ -918,10 +859,10 @@ static bool is_stub(const struct check *k, const u8 *to)
 static bool call(struct check *k, const u8 *to)
 {
 	const struct trans *x = k->x;
-	u8 *const *slot = x->slot_stub[k->t->narrow];
 	const struct tinsn *ti;
 	struct value *r10 = &k->s.r[H_R10], *r11 = &k->s.r[H_R11];
 	struct fact f = {.kind = F_RANGE};
+	bool write;
 	if (to == x->simd) {
 		*r10 = fresh(k);
 		*r11 = fresh(k);
@@ -931,7 +872,7 @@ static bool call(struct check *k, const u8 *to)
 		if (!tinsn_of(k, r10))
 			return no(k, "a body without its instruction");
 		for (unsigned i = 0; i < 16; i++)
-			any(k, i);
+			set(k, i, fresh(k));
 		for (unsigned i = 0; i < CELLS; i++)
 			k->s.cell[i] = fresh(k);
 		k->s.facts = 0;
@@ -949,10 +890,12 @@ static bool call(struct check *k, const u8 *to)
 		*r11 = e;
 		return true;
 	}
-	if (to == slot[0] || to == slot[1]) {
+	write = to == x->slot_stub[k->narrow][1];
+	if (write || to == x->slot_stub[k->narrow][0]) {
 		ti = tinsn_of(k, r11);
 		if (!ti || r10->what != W_NUMBER || !ti->slot_len ||
-		    to != slot[ti->slot_write] || for_writes(ti->slot) != ti->slot_write)
+		    write != ti->slot_write ||
+		    for_writes(ti->slot) != ti->slot_write)
 			return no(k, "a slot without its family");
 		f.slot = ti->slot;
 		f.lin = r10->lin;
@@ -966,7 +909,7 @@ static bool call(struct check *k, const u8 *to)
 		*r11 = fresh(k);
 		return true;
 	}
-	if (to == x->stack_stub[k->t->narrow] || to == x->stack_leave) {
+	if (to == x->stack_stub[k->narrow] || to == x->stack_leave) {
 		ti = tinsn_of(k, r10);
 		if (!ti || !ti->stack_len || (to == x->stack_leave) != ti->leave)
 			return no(k, "a window without its instruction");
@@ -999,7 +942,7 @@ static bool new_rip(struct check *k)
 	if ((size_t)(k->end - k->p) < n || memcmp(k->p, buf, n))
 		return false;
 	k->p += n;
-	any(k, H_R11);
+	set(k, H_R11, fresh(k));
 	return true;
 }
 
@@ -1069,8 +1012,8 @@ static bool step(struct check *k)
 	if (k->c.kind != C_NONE && !(f->map == 0 && (in->opcode == 0x8b || in->opcode == 0x8d)))
 		k->c.kind = C_NONE;
 	if (f->map == 1 && in->opcode == 0x31) {
-		any(k, H_RAX);
-		any(k, H_RDX);
+		set(k, H_RAX, fresh(k));
+		set(k, H_RDX, fresh(k));
 		return true;
 	}
 	if (mem && in->seg == S_GS) {
@@ -1084,6 +1027,8 @@ static bool step(struct check *k)
 	if (mem && (in->seg == S_FS || in->base / 8u == H_RSP))
 		return no(k, "a segment or the host's stack in an address");
 	c = classify(in, mode & ~3u);
+	if (k->narrow && f->map == 1 && in->opcode == 0xc7 && mem && (in->modrm >> 3 & 7) == 1)
+		c = (struct tclass){.kind = T_COPY, .size = 8}; /* CMPXCHG8B */
 	if (c.kind != T_COPY && c.kind != T_LEA && c.kind != T_NOP && c.kind != T_BT)
 		return no(k, "an instruction that is not copied");
 	if (mem && f->map == 0 && in->opcode == 0x8b && table_load(k, in, &v)) {
@@ -1096,15 +1041,17 @@ static bool step(struct check *k)
 		return true;
 	if (c.kind == T_NOP)
 		return true;
+	if (c.kind == T_BT && k->narrow) { /* the bit is masked, the string starts where it is */
+		const struct value *bit = &k->s.r[in->reg];
+		if (bit->what != W_LOW || bit->id >= in->osz * 8u || in->index / 8u < 16 || in->disp)
+			return no(k, "a bit string at an unknown place");
+		return may_access(k, &k->s.r[in->base / 8u & 15], in->osz, in->opcode != 0xa3);
+	}
 	if (c.kind == T_BT) {
 		/* the bit's place was looked up as hot.ea, the string starts at hot.bits */
 		const struct value *b = &k->s.r[in->base / 8u & 15], *ea = &k->s.cell[CELL_EA],
 				   *start = &k->s.cell[CELL_BITS];
-		const struct value *bit = &k->s.r[in->reg];
 		struct value at = *b;
-		if (bit->what == W_BIT && bit->id < in->osz * 8u && in->index / 8u == 16 &&
-		    !in->disp)
-			return may_access(k, b, in->osz, in->opcode != 0xa3);
 		if (b->what != W_ENTRY || in->index / 8u < 16 || in->disp || ea->what != W_NUMBER ||
 		    start->what != W_NUMBER || !add_lin(&at.sum, &start->lin, -1) ||
 		    !add_lin(&at.sum, &ea->lin, 1))
@@ -1116,7 +1063,7 @@ static bool step(struct check *k)
 	if (mem && c.kind == T_COPY) {
 		for (unsigned i = 0; i < 16; i++)
 			if (writes_gprs(in) >> i & 1 && i != H_RSP)
-				written(k, in, i);
+				set(k, i, fresh(k));
 		return true;
 	}
 	return registers(k, in);
@@ -1134,7 +1081,7 @@ static void unknown_state(struct check *k)
 {
 	memset(&k->s, 0, sizeof(k->s));
 	for (unsigned i = 0; i < 16; i++)
-		any(k, i);
+		set(k, i, fresh(k));
 	for (unsigned i = 0; i < CELLS; i++)
 		k->s.cell[i] = fresh(k);
 	k->c.kind = C_NONE;
@@ -1155,8 +1102,8 @@ static void walk(struct check *k)
 			k->s.facts = 0;
 		for (unsigned i = 0; i < k->dones; i++)
 			if (k->done[i] == k->p) { /* as if it had been executed here */
-				any(k, H_R10);
-				any(k, H_R11);
+				set(k, H_R10, fresh(k));
+				set(k, H_R11, fresh(k));
 				k->s.cell[CELL_EA] = k->s.cell[CELL_BITS] = fresh(k);
 			}
 		if (!step(k) && !k->why)
@@ -1185,6 +1132,7 @@ bool check_block(struct trans *x, const struct tblock *t, const u8 *main_end, co
 	k->end = end;
 	k->main_end = main_end;
 	k->dones = 0;
+	k->narrow = t->page && !(t->page->mode & MODE_64);
 	walk(k); /* finds where bodies come back */
 	if (!k->why)
 		walk(k);

@@ -4,6 +4,11 @@
 
 #define NONE 16u
 
+bool e_host_can(void)
+{
+	return __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+
 void e_mem(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned scale, s32 disp)
 {
 	unsigned mod, r = (reg & 7) << 3;

@@ -63,6 +63,9 @@ static inline void e_rex(struct emit *e, bool w, unsigned reg, unsigned index, u
 		e8(e, rex);
 }
 /* ModRM, SIB and displacement of [base + index << scale + disp]; base 16, index 16: none. */
+/* Can this host's CPU run what is emitted? It takes BMI1 (BEXTR) and BMI2 (PEXT, RORX). */
+bool e_host_can(void);
+
 void e_mem(struct emit *e, unsigned reg, unsigned base, unsigned index, unsigned scale, s32 disp);
 
 /* op reg, gs:[off] or the other way: one-byte opcodes; w: 64 bits */

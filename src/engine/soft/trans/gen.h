@@ -46,6 +46,7 @@ struct side {
 		SIDE_BODY,
 		SIDE_AGAIN
 	} kind;
+	u8 *start;   /* its own code */
 	u8 *from;    /* rel32 of the jump that leads here */
 	u8 *also[2]; /* SIDE_MISS: others, or NULL */
 	u8 *back;    /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
@@ -81,6 +82,7 @@ struct tr {
 	u32 r10_holds;	   /* the slot whose addend r10 has, 0: none */
 	u8 *leave[UNROLL]; /* jumps out of the loop but the last: where to is patched later */
 	unsigned leaves;
+	const u8 *body_end; /* behind the last instruction's code */
 	bool failed, vec;
 	bool saved;	      /* the guest's flags are in hot.status, the host's are anything */
 	struct tpage *second; /* where instructions from second_at on are, if not in b's page */
@@ -177,5 +179,8 @@ void emit_ret(struct tr *t, struct tinsn *ti, bool live);
 void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live);
 void emit_call_e(struct tr *t, struct tinsn *ti, bool live);
 void emit_jmp(struct tr *t, struct tinsn *ti);
+
+/* trace.c: the block that is ready, if --log translate wants it. */
+void trace_block(const struct vcpu *v, const struct tr *t);
 
 #endif

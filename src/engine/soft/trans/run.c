@@ -22,10 +22,7 @@
 #include "engine/soft/trans/emit.h"
 #include "host/fail.h"
 
-#define CACHE_BYTES  (64u << 20)
-#define STORE_BYTES  (128u << 20)
-#define TIMER_SIGNAL (SIGRTMIN + 4)
-#define ORDER	     (1u << 18)
+#define ORDER (1u << 18)
 /* A slot that misses more often than once in so many cycles is worse than a lookup. */
 #define SLOT_MISSES 256u
 #define SLOT_CYCLES 400u
@@ -34,18 +31,12 @@
 
 static int cache_open(struct trans *x)
 {
-	int fd = memfd_create("holm-code", MFD_CLOEXEC);
-	x->rw = x->rx = MAP_FAILED;
-	if (fd >= 0 && !ftruncate(fd, CACHE_BYTES)) {
-		x->rw = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		x->rx = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-	}
-	if (fd >= 0)
-		close(fd);
-	if (x->rw == MAP_FAILED || x->rx == MAP_FAILED)
+	int err = trans_memory(TRANS_CODE, &x->rw, &x->rx);
+	if (err)
 		return FAIL(-EPERM,
-			    "the host lets no memory be executed (memfd); use translate=off");
-	x->size = CACHE_BYTES;
+			    "the host lets no memory be executed (memfd): %s; use translate=off",
+			    strerror(-err));
+	x->size = TRANS_CODE;
 	return 0;
 }
 
@@ -53,14 +44,14 @@ int trans_open(struct vcpu *v)
 {
 	struct trans *x;
 	int err;
-	if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2"))
+	if (!e_host_can())
 		return FAIL(-ENOSYS, "the host's CPU has no BMI1 or BMI2; use translate=off");
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return FAIL(-ENOMEM, "out of memory");
 	v->trans = x;
-	x->store_size = STORE_BYTES;
-	x->store = mmap(NULL, STORE_BYTES, PROT_READ | PROT_WRITE,
+	x->store_size = TRANS_STORE;
+	x->store = mmap(NULL, TRANS_STORE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	x->order = malloc(ORDER * sizeof(*x->order));
 	if (x->store == MAP_FAILED || !x->order)
@@ -89,16 +80,28 @@ static void unmap(void *p, u64 bytes)
 		munmap(p, bytes);
 }
 
+void trans_rest(struct vcpu *v)
+{
+	v->resting = v->trans; /* others may still look at its counters */
+	__atomic_store_n(&v->trans, NULL, __ATOMIC_RELEASE);
+	v->plain = NULL;
+	v->link = NULL;
+}
+
 void trans_close(struct vcpu *v)
 {
-	struct trans *x = v->trans;
+	struct trans *x;
+	if (v->resting)
+		v->trans = v->resting;
+	v->resting = NULL;
+	x = v->trans;
 	if (!x)
 		return;
 	lockstep_close(v);
 	table_close(v);
-	unmap(x->rw, CACHE_BYTES);
-	unmap(x->rx, CACHE_BYTES);
-	unmap(x->store, STORE_BYTES);
+	unmap(x->rw, TRANS_CODE);
+	unmap(x->rx, TRANS_CODE);
+	unmap(x->store, TRANS_STORE);
 	free(x->order);
 	free(x->check);
 	free(x);
@@ -113,6 +116,11 @@ void trans_reset(struct vcpu *v)
 	memset(x->frame, 0, sizeof(x->frame));
 	madvise(x->desc, DESC_BYTES, MADV_DONTNEED);
 	x->desc_used = 4096;
+	x->desc_pages = 0;
+	if (x->used > x->used_peak)
+		x->used_peak = x->used;
+	if (x->store_used > x->store_peak)
+		x->store_peak = x->store_used;
 	x->used = x->stubs;
 	x->ordered = 0;
 	x->store_used = x->slot_next[0] = x->slot_next[1] = 0;
@@ -185,13 +193,19 @@ static void unlink_out(struct tblock *t)
 static void desc_set(struct trans *x, const struct tblock *t, bool known)
 {
 	u32 *d = x->desc + 2 * (t->page->desc + (t->block_rip & 0xfff));
+	u8 bit = (u8)(1u << (t->block_rip >> 9 & 7)); /* 512 of them are a page */
+	if (!(t->page->described & bit))
+		x->desc_pages++;
+	t->page->described |= bit;
 	d[0] = known ? (u32)(t->code - x->unknown) : 0;
 	d[1] = known ? (u32)(t->code_saved - x->rw) : 0;
 }
 
-static void block_drop(struct trans *x, struct tblock *t)
+static void block_drop(struct vcpu *v, struct tblock *t)
 {
-	desc_set(x, t, false);
+	if (unlikely(v->engine->traced))
+		trace_drop(v, t);
+	desc_set(v->trans, t, false);
 	unlink_in(t);
 	unlink_out(t);
 	t->dropped = true;
@@ -200,9 +214,9 @@ static void block_drop(struct trans *x, struct tblock *t)
 static void page_drop(struct vcpu *v, struct tpage *p)
 {
 	for (struct tblock *t = p->blocks; t; t = t->sibling)
-		block_drop(v->trans, t);
+		block_drop(v, t);
 	for (struct tblock *t = p->cross; t; t = t->cross_next)
-		block_drop(v->trans, t);
+		block_drop(v, t);
 	p->blocks = p->cross = NULL;
 }
 
@@ -359,6 +373,8 @@ static void link_to(struct vcpu *v, struct tlink *l, struct tblock *t)
 	else
 		e_rel32(l->rel, l->saved ? t->code_saved : t->code);
 	v->trans->links++;
+	if (unlikely(v->engine->traced))
+		trace_link(v, l, t);
 }
 
 static void timer_arm(struct vcpu *v)
@@ -600,7 +616,7 @@ static void table_from_now_on(struct vcpu *v, const struct tinsn *ti)
 		return;
 	t->source->tabled |= BIT64((u64)(ti - t->ti) % (t->count / t->rounds));
 	t->source->native = NULL;
-	block_drop(x, t);
+	block_drop(v, t);
 }
 
 /* The page of a family, from va on, if it may be accessed as all of them will. 0: no window for it:
@@ -704,33 +720,25 @@ void trans_signal(void)
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = on_timer;
 	action.sa_flags = SA_RESTART | SA_ONSTACK;
-	sigaction(TIMER_SIGNAL, &action, NULL);
+	sigaction(TRANS_SIGNAL, &action, NULL);
 }
 
-void trans_stats(const struct vcpu *v, struct engine_stats *stats)
+int trans_thread(struct vcpu *v, const char **lack)
 {
-	stats->translations += v->trans->translated;
-	stats->translated_entries += v->trans->entries;
-	stats->shadow_misses += v->trans->misses;
-	stats->code_resets += v->trans->resets;
-	stats->compared += v->trans->compared;
-	stats->uncompared += v->trans->uncompared;
-}
-
-int trans_thread(struct vcpu *v)
-{
-	struct sigevent ev;
+	int err;
 	if (self == v)
 		return 0;
-	memset(&ev, 0, sizeof(ev));
-	ev.sigev_notify = SIGEV_THREAD_ID;
-	ev.sigev_signo = TIMER_SIGNAL;
-	ev._sigev_un._tid = (int)syscall(SYS_gettid);
-	if (timer_create(CLOCK_MONOTONIC, &ev, &v->host_timer))
-		return FAIL(-errno, "no timer for a vCPU (ulimit -i?); use translate=off");
+	*lack = "translator-no-timer";
+	err = trans_timer(&v->host_timer);
+	if (err)
+		return FAIL(err, "no timer for a vCPU (ulimit -i?): %s; use translate=off",
+			    strerror(-err));
 	v->armed = LAPIC_NEVER;
-	if (syscall(SYS_arch_prctl, ARCH_SET_GS, v))
-		return FAIL(-errno, "the host lets no thread set GS; use translate=off");
+	*lack = "translator-no-gs";
+	err = trans_gs((u64)v);
+	if (err)
+		return FAIL(err, "the host lets no thread set GS: %s; use translate=off",
+			    strerror(-err));
 	self = v;
 	return 0;
 }

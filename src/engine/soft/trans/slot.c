@@ -69,13 +69,13 @@ u32 writes_gprs(const struct insn *in)
 		}
 	}
 	switch (f->map) {
-	case 0:
-		if (op == 0x98 || op == 0x9f || op == 0xdf)
-			m |= (1u << R_RAX);
+	case 0: /* CBW, LAHF, FNSTSW AX; CWD; MUL, IMUL, DIV, IDIV */
+		if (op == 0x98 || op == 0x9f || op == 0xdf || (op == 0xf6 && reg >= 4))
+			m |= 1u << R_RAX;
 		if (op == 0x99)
-			m |= (1u << R_RDX);
-		if ((op == 0xf6 || op == 0xf7) && reg >= 4)
-			m |= (1u << R_RAX) | (1u << R_RDX);
+			m |= 1u << R_RDX;
+		if (op == 0xf7 && reg >= 4)
+			m |= 1u << R_RAX | 1u << R_RDX;
 		break;
 	case 1:
 		if (op == 0xb0 || op == 0xb1) /* CMPXCHG */

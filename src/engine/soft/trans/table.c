@@ -16,7 +16,7 @@
 #include "engine/soft/impl.h"
 #include "host/fail.h"
 
-#define PAGES	    BIT64(36)
+#define PAGES	    TRANS_PAGES
 #define TABLE_PAGES 2048u /* of 4 KiB, that the tables may have beside what is hashed alike */
 #define MANY_PAGES  512u
 
@@ -129,38 +129,61 @@ static u64 page_number(u64 la)
 	return la >> 12 & (PAGES - 1);
 }
 
-/* Pages that were touched stay with the process until they are given back: a guest that touches
- * many would make the tables as large as they can be. Has it touched this much since? */
-static bool grown(struct trans *x, u64 at)
+/* Pages of the tables that were touched, 0: none; what they are known by. */
+static u64 data_page(u64 n, unsigned view)
 {
-	u64 *known = &x->touched[at % ARRAY_LEN(x->touched)];
-	if (*known == at)
-		return false;
-	*known = at;
-	return ++x->touches > TABLE_PAGES;
+	return n >> 9 | (u64)(view + 1) << 36;
 }
 
-static void shrunk(struct trans *x)
+static u64 code_page(u64 n, unsigned ctx)
 {
-	memset(x->touched, 0, sizeof(x->touched));
-	x->touches = 0;
+	return n >> 10 | (u64)(ctx + 5) << 36;
+}
+
+/* Where `at` is in that set, or would be. */
+static u64 *touched(struct trans *x, u64 at)
+{
+	u64 i = (at * 0x9e3779b97f4a7c15ull) >> 32, *known;
+	do {
+		known = &x->touched[i++ % ARRAY_LEN(x->touched)];
+	} while (*known && *known != at);
+	return known;
+}
+
+/* Pages that were touched stay with the process until they are given back: a guest that touches
+ * many would make the tables as large as they can be. `at` names n of them; false: that is enough,
+ * give all back. */
+static bool grow(struct trans *x, u64 at, u32 *pages, u32 n)
+{
+	u64 *known = touched(x, at);
+	if (likely(*known))
+		return true;
+	*known = at;
+	*pages += n;
+	return ++x->touches <= TABLE_PAGES;
 }
 
 static void drop_all(struct trans *x)
 {
-	shrunk(x);
+	memset(x->touched, 0, sizeof(x->touched));
+	x->touches = x->data_pages = x->code_pages = 0;
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
 		madvise(x->rt[i], PAGES * 8, MADV_DONTNEED);
 		madvise(x->wt[i], PAGES * 8, MADV_DONTNEED);
 	}
-	x->log[0].n = x->log[1].n = 0;
+	for (unsigned g = 0; g < 2; g++) {
+		madvise(x->xt[g], PAGES * 4, MADV_DONTNEED);
+		x->log[g].n = x->xlog[0][g].n = x->xlog[1][g].n = 0;
+	}
 }
 
-static void drop_all_code(struct trans *x, unsigned ctx)
+/* Entries of the tables that a log has no room for, or in pages that would be too many. */
+static void room_for(struct trans *x, const struct tlog *log, u64 at, u32 *pages, u32 n)
 {
-	shrunk(x);
-	madvise(x->xt[ctx], PAGES * 4, MADV_DONTNEED);
-	x->xlog[ctx][0].n = x->xlog[ctx][1].n = 0;
+	if (likely(log->n < TRANS_LOG && grow(x, at, pages, n)))
+		return;
+	drop_all(x);
+	grow(x, at, pages, n);
 }
 
 /* Takes over what the interpreter's TLB knows of la. */
@@ -171,8 +194,7 @@ void table_fill(struct vcpu *v, u64 la, enum cpu_view view)
 	struct tlog *log = &x->log[e->global != 0];
 	u64 n = page_number(la);
 	u64 read = e->add + 1, write = e->w == la >> 12 ? read : 0;
-	if (log->n == TRANS_LOG || grown(x, n >> 9 | (u64)(view + 1) << 36))
-		drop_all(x);
+	room_for(x, log, data_page(n, view), &x->data_pages, 2);
 	if (x->rt[view][n] != read || x->wt[view][n] != write)
 		log->e[log->n++] = n | (u64)view << 36;
 	x->rt[view][n] = read;
@@ -228,6 +250,20 @@ static void drop_logged(struct trans *x, u64 first, u64 pages)
 	}
 }
 
+/* Pages [n, n + pages) of 512 in a row. Memory that was never touched is left so. */
+static void clear(struct trans *x, u64 n, u64 pages)
+{
+	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
+		if (!*touched(x, data_page(n, i)))
+			continue;
+		memset(&x->rt[i][n], 0, pages * 8);
+		memset(&x->wt[i][n], 0, pages * 8);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		if (*touched(x, code_page(n, i)))
+			memset(&x->xt[i][n], 0, pages * 4);
+}
+
 void table_flush_page(struct vcpu *v, u64 page, u64 pages)
 {
 	struct trans *x = v->trans;
@@ -238,12 +274,10 @@ void table_flush_page(struct vcpu *v, u64 page, u64 pages)
 		drop_logged(x, n, pages);
 		return;
 	}
-	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
-		memset(&x->rt[i][n], 0, pages * 8);
-		memset(&x->wt[i][n], 0, pages * 8);
+	for (u64 most; pages; pages -= most, n = (n + most) & (PAGES - 1)) {
+		most = min_u64(pages, 512 - (n & 511));
+		clear(x, n, most);
 	}
-	for (unsigned i = 0; i < 2; i++)
-		memset(&x->xt[i][n], 0, pages * 4);
 }
 
 void table_flush_writes(struct vcpu *v)
@@ -265,8 +299,7 @@ void table_code(struct vcpu *v, u64 rip, u32 desc)
 	struct tlog *log = &x->xlog[ctx][e->tag == rip >> 12 && e->global];
 	if (x->xt[ctx][n] == desc)
 		return;
-	if (log->n == TRANS_LOG || grown(x, n >> 10 | (u64)(ctx + 5) << 36))
-		drop_all_code(x, ctx);
+	room_for(x, log, code_page(n, ctx), &x->code_pages, 1);
 	/* an entry that was emptied is in a log already, but perhaps in the other one */
 	log->e[log->n++] = n;
 	x->xt[ctx][n] = desc;

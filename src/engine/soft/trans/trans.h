@@ -12,6 +12,8 @@
  *   fast.c       SYSCALL and SYSRET
  *   check.c      the proof of a block, for tests
  *   cross.c      an instruction in two pages
+ *   need.c       what the host must offer
+ *   trace.c      what a block became, for people
  *   lockstep.c   interpreter and translated code side by side
  *
  * In translated code: guest registers are in the host's of the same name, but RSP is in r9 and
@@ -24,6 +26,9 @@
  */
 #ifndef ENGINE_SOFT_TRANS_TRANS_H
 #define ENGINE_SOFT_TRANS_TRANS_H
+
+#include <signal.h>
+#include <time.h>
 
 #include "cpu/cpu.h"
 
@@ -51,7 +56,7 @@ static inline bool code_known(const struct cpu *c, u64 rip)
 }
 
 struct block;
-struct engine_stats;
+struct engine_reason;
 struct vcpu;
 struct tblock;
 struct lockstep;
@@ -96,7 +101,6 @@ struct tblock {
 	struct tblock *cross_next;
 	u8 rounds; /* a loop's body is there so many times */
 	bool dropped, plain;
-	bool narrow; /* 32-bit code */
 	bool vec;	      /* the vector registers are in the host's */
 	struct block *source; /* what it was made of, or NULL */
 	u64 block_rip;
@@ -117,7 +121,8 @@ struct tpage {
 	u64 rip; /* of its first byte */
 	gpa_t gpa;
 	u32 mode;
-	u32 desc; /* index of its first code offset */
+	u32 desc;     /* index of its first code offset */
+	u8 described; /* bit n: page n of its code offsets was touched */
 	struct tblock *blocks;
 	struct tblock *cross; /* blocks of the page before that end in this one */
 };
@@ -164,11 +169,19 @@ struct trans_hot {
 };
 
 #define TRANS_VIEWS    3u
-#define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.3 TiB of addresses */
+#define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.5 TiB of addresses */
 #define TRANS_HOT_RUNS 3u
+#define TRANS_SIGNAL   (SIGRTMIN + 4) /* of the vCPUs' timers */
+#define TRANS_CODE     (64ull << 20)  /* bytes of the code cache */
+#define TRANS_STORE    (128ull << 20) /* of what is known of it */
+#define TRANS_PAGES    BIT64(36)      /* of a linear address space */
 #define TRANS_HASH     4096u
 #define DESC_BYTES     BIT64(31)
-#define TRANS_LOG      16384u
+/* addresses of one vCPU: for each page of each view two u64, of each mode one u32 */
+#define TRANS_ADDRESSES                                                                            \
+	(TRANS_PAGES * (16 * TRANS_VIEWS + 4 * 2) + DESC_BYTES + 2 * TRANS_CODE + TRANS_STORE)
+#define TRANS_LOG     16384u
+#define TRANS_TOUCHED 8192u
 
 /* What was filled, so that it can be emptied again. */
 struct tlog {
@@ -202,6 +215,7 @@ struct trans {
 	u32 desc_used;
 	u8 *store; /* tblocks, tpages: bump-allocated */
 	u32 store_used, store_size;
+	u32 used_peak, store_peak; /* of before the resets: memory that was touched stays */
 	struct tpage *hash[TRANS_HASH], *frame[TRANS_HASH];
 	u64 *rt[TRANS_VIEWS], *wt[TRANS_VIEWS];
 	unsigned view; /* the current one; of the others these are the stack windows */
@@ -214,7 +228,8 @@ struct trans {
 	u32 *desc;
 	/* filled entries: view << 36 | page number, and those of xt; [1]: of global pages */
 	struct tlog log[2], xlog[2][2];
-	u64 touched[1024], touches; /* pages of the tables, see table.c */
+	u64 touched[TRANS_TOUCHED], touches; /* pages of the tables, see table.c */
+	u32 data_pages, code_pages, desc_pages;
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
@@ -230,9 +245,20 @@ struct trans {
 	bool off, stale; /* the last translation failed as code changed */
 };
 
+/* need.c: does this host have what the translator wants for so many vCPUs? 0, or -errno with the
+ * reason. Under 100 ms, leaves nothing behind. Context: any. */
+int trans_probe(unsigned cpus, struct engine_reason *reason);
+/* The code cache of `bytes`, writable and executable at two addresses. */
+int trans_memory(u64 bytes, u8 **rw, u8 **rx);
+/* A timer that signals this thread; its GS base. 0 or -errno. */
+int trans_timer(timer_t *timer);
+int trans_gs(u64 base);
+
 /* run.c */
 int trans_open(struct vcpu *v);
 void trans_close(struct vcpu *v);
+/* This vCPU goes on without the translator: its thread did not get what the probe did. */
+void trans_rest(struct vcpu *v);
 /* Where b's bytes are. */
 const u8 *block_bytes(struct vcpu *v, const struct block *b);
 /* Translated code for b, or NULL where there is none. */
@@ -254,9 +280,8 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t);
 void trans_reset(struct vcpu *v);
 /* Before any vCPU runs: the signal of their timers. */
 void trans_signal(void);
-/* The vCPU's thread begins. */
-int trans_thread(struct vcpu *v);
-void trans_stats(const struct vcpu *v, struct engine_stats *stats);
+/* The vCPU's thread begins. lack: the name of what it did not get. */
+int trans_thread(struct vcpu *v, const char **lack);
 void trans_changed(struct vcpu *v); /* code pages changed: drop what came from them */
 
 /* helpers that stubs call */
@@ -294,6 +319,10 @@ bool lockstep_tags(const struct vcpu *v);
 void lockstep_fill(struct vcpu *v, bool on);
 /* Before `size` bytes at host, guest memory, are written. */
 void lockstep_store(struct vcpu *v, u8 *host, unsigned size);
+
+/* trace.c: links and dropped blocks that --log translate shows. */
+void trace_link(const struct vcpu *v, const struct tlink *l, const struct tblock *t);
+void trace_drop(const struct vcpu *v, const struct tblock *t);
 
 /* translate.c */
 /* plain: without stack windows; second: NULL, or the page in which its only instruction ends */

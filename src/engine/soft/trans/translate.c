@@ -64,6 +64,7 @@ static void emit_sides(struct tr *t)
 	for (unsigned i = 0; i < t->sides && !e->full; i++) {
 		struct side *s = &t->side[i];
 		e_here(e, s->from);
+		s->start = e->p;
 		switch (s->kind) {
 		case SIDE_CROSS:
 			emit_cross(t, s); /* falls into the miss, which is next */
@@ -313,8 +314,7 @@ static void prepare(struct tr *t, struct tclass *c)
 		t->in[i] = &ti->in;
 		c[i] = classify(&ti->in, t->b->mode);
 		if (!can_emit(&ti->in, &c[i], t->raw[i]))
-			c[i] = (struct tclass){
-				.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
+			c[i] = (struct tclass){.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
 		ti->rip = t->rip[i];
 		ti->size = c[i].size ? c[i].size : (u8)t->word;
 		ti->stack_len = ti->slot_len = 0;
@@ -419,7 +419,6 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second, .word = mode_word(b->mode)};
 	u32 need = 0;
-	const u8 *main_end;
 	bool more = true;
 	add_block(&t, b, raw);
 	t.rounds = 1;
@@ -439,7 +438,6 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.t->page = page;
 	t.t->source = second ? NULL : b;
 	t.t->plain = plain;
-	t.t->narrow = t.word == 4;
 	t.t->second = t.second;
 	t.t->rounds = (u8)t.rounds;
 	t.t->count = (u16)t.count;
@@ -457,12 +455,12 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	}
 	if (more)
 		emit_jump(&t, b->rip + b->bytes);
-	main_end = t.e.p;
+	t.body_end = t.e.p;
 	emit_sides(&t);
 	x->stale = stale(&t);
 	if (t.e.full || t.failed || x->stale)
 		return NULL;
-	if (v->engine->check && !check_block(x, t.t, main_end, t.e.p)) {
+	if (v->engine->check && !check_block(x, t.t, t.body_end, t.e.p)) {
 		v->failed = true; /* ends the machine */
 		cpu_event(&v->cpu, EV_KICK);
 		return NULL;
@@ -470,5 +468,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
 	x->store_used += need;
 	x->translated++;
+	if (unlikely(v->engine->traced))
+		trace_block(v, &t);
 	return t.t;
 }
