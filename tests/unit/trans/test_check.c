@@ -153,7 +153,7 @@ struct guard {
 	s32 lo, disp, len;
 	bool guarded, moved, write, side_read, body;
 	s8 add[2]; /* 32-bit code: to ESI, behind the guard */
-	bool narrow, wide_stub, copied;
+	bool narrow, wide_stub, copied, upper, again;
 };
 
 static void guard(struct guard g)
@@ -161,6 +161,8 @@ static void guard(struct guard g)
 	u8 *miss = NULL, *back;
 	struct tinsn *ti = &t->ti[1];
 	t->page = g.narrow ? &page32 : NULL;
+	if (g.upper)
+		e_gs_load(&e, H_RSI, G(cpu.s.kernel_gs_base));
 	ti->slot = g.slot;
 	ti->slot_len = (u16)g.len;
 	ti->slot_write = g.slot == SLOT_WRITE;
@@ -177,6 +179,8 @@ static void guard(struct guard g)
 	for (unsigned i = 0; i < 2; i++)
 		if (g.add[i]) /* add esi, imm8 */
 			BYTES(0x83, 0xc6, (u8)g.add[i]);
+	if (g.again)
+		e_lea(&e, H_RSI, H_RSI, NOREG, 0, 0, 4);
 	if (g.copied) /* mov esi, edi */
 		BYTES(0x89, 0xfe);
 	if (g.body) {
@@ -249,6 +253,9 @@ static void test_narrow(void **state)
 	GUARD(false, g.narrow = true; g.add[0] = 100; g.add[1] = -91; g.disp = -9);
 	GUARD(false, g.narrow = true; g.add[0] = 8); /* 8 bytes on */
 	GUARD(false, g.narrow = true; g.copied = true);
+	/* a base that is not in the page: ESI is cut already, 64 bits of RSI are not */
+	GUARD(true, g.narrow = true; g.again = true; g.lo = g.disp = 16);
+	GUARD(false, g.narrow = true; g.again = g.upper = true; g.lo = g.disp = 16);
 	GUARD(false, g.narrow = true; g.wide_stub = true); /* fills it with any page */
 	GUARD(false, g.add[0] = 8; g.disp = -8); /* 64-bit code: it may have been anything */
 }
