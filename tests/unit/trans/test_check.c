@@ -18,6 +18,7 @@
 
 static u8 cache[8192];
 static struct trans *x;
+static struct tpage page32; /* of 32-bit code */
 static struct tblock *t;
 static struct emit e;
 static u8 *main_end;
@@ -151,12 +152,17 @@ struct guard {
 	u32 slot, load;
 	s32 lo, disp, len;
 	bool guarded, moved, write, side_read, body;
+	s8 add[2]; /* 32-bit code: to ESI, behind the guard */
+	bool narrow, wide_stub, copied, upper, again;
 };
 
 static void guard(struct guard g)
 {
 	u8 *miss = NULL, *back;
 	struct tinsn *ti = &t->ti[1];
+	t->page = g.narrow ? &page32 : NULL;
+	if (g.upper)
+		e_gs_load(&e, H_RSI, G(cpu.s.kernel_gs_base));
 	ti->slot = g.slot;
 	ti->slot_len = (u16)g.len;
 	ti->slot_write = g.slot == SLOT_WRITE;
@@ -170,6 +176,13 @@ static void guard(struct guard g)
 	back = e.p;
 	if (g.moved)
 		e_lea(&e, H_RSI, H_RSI, NOREG, 0, 8, 8);
+	for (unsigned i = 0; i < 2; i++)
+		if (g.add[i]) /* add esi, imm8 */
+			BYTES(0x83, 0xc6, (u8)g.add[i]);
+	if (g.again)
+		e_lea(&e, H_RSI, H_RSI, NOREG, 0, 0, 4);
+	if (g.copied) /* mov esi, edi */
+		BYTES(0x89, 0xfe);
 	if (g.body) {
 		e_mov_imm(&e, H_R10, (u64)&t->ti[0]);
 		e_call(&e, x->interp);
@@ -187,8 +200,8 @@ static void guard(struct guard g)
 		e_here(&e, miss);
 		e_lea(&e, H_R10, H_RSI, NOREG, 0, g.lo, 8);
 		e_mov_imm(&e, H_R11, (u64)ti);
-		e_call(&e, g.slot == SLOT_WRITE && !g.side_read ? x->slot_stub[0][1]
-								: x->slot_stub[0][0]);
+		e_call(&e, x->slot_stub[g.narrow && !g.wide_stub]
+				       [g.slot == SLOT_WRITE && !g.side_read]);
 		e_jmp(&e, back);
 	}
 }
@@ -223,6 +236,28 @@ static void test_slots(void **state)
 	GUARD(false, g.body = true);	       /* a body may have changed it */
 	GUARD(false, g.slot = SLOT_WRITE; g.load = SLOT_WRITE + 8; g.write = true;
 	      g.side_read = true);
+}
+
+/* 32-bit code, whose registers are cut when they move: bytes -8 to 7 from ESI were guarded. */
+static void test_narrow(void **state)
+{
+	(void)state;
+	GUARD(true, g.narrow = true);
+	GUARD(true, g.narrow = true; g.add[0] = 8; g.disp = -8);
+	GUARD(true, g.narrow = true; g.add[0] = -8; g.disp = 8);
+	GUARD(true, g.narrow = true; g.add[0] = 4; g.add[1] = 4; g.disp = -8);
+	GUARD(true, g.narrow = true; g.add[0] = 100; g.add[1] = -100); /* out, and back */
+	GUARD(true, g.narrow = true; g.add[0] = 100; g.add[1] = -96; g.disp = -4);
+	GUARD(false, g.narrow = true; g.add[0] = 9; g.disp = -9); /* perhaps over 4 GiB */
+	GUARD(false, g.narrow = true; g.add[0] = -9; g.disp = 9); /* perhaps below 0 */
+	GUARD(false, g.narrow = true; g.add[0] = 100; g.add[1] = -91; g.disp = -9);
+	GUARD(false, g.narrow = true; g.add[0] = 8); /* 8 bytes on */
+	GUARD(false, g.narrow = true; g.copied = true);
+	/* a base that is not in the page: ESI is cut already, 64 bits of RSI are not */
+	GUARD(true, g.narrow = true; g.again = true; g.lo = g.disp = 16);
+	GUARD(false, g.narrow = true; g.again = g.upper = true; g.lo = g.disp = 16);
+	GUARD(false, g.narrow = true; g.wide_stub = true); /* fills it with any page */
+	GUARD(false, g.add[0] = 8; g.disp = -8); /* 64-bit code: it may have been anything */
 }
 
 /* --- single instructions --- */
@@ -327,7 +362,7 @@ int main(void)
 		cmocka_unit_test(test_upper_bits), cmocka_unit_test(test_empty_slots),
 		cmocka_unit_test(test_lookup),	   cmocka_unit_test(test_lookup_wrong),
 		cmocka_unit_test(test_slots),	   cmocka_unit_test(test_instructions),
-		cmocka_unit_test(test_vcpu_block),
+		cmocka_unit_test(test_vcpu_block), cmocka_unit_test(test_narrow),
 	};
 	x = calloc(1, sizeof(*x));
 	t = calloc(1, sizeof(*t) + 4 * sizeof(struct tinsn));
@@ -338,9 +373,12 @@ int main(void)
 	x->miss = cache + 128;
 	x->slot_stub[0][0] = cache + 192;
 	x->slot_stub[0][1] = cache + 256;
+	x->slot_stub[1][0] = cache + 576;
+	x->slot_stub[1][1] = cache + 640;
 	x->interp = cache + 320;
 	x->simd = cache + 384;
 	x->stack_stub[0] = cache + 448;
+	x->stack_stub[1] = cache + 704;
 	x->stack_leave = cache + 512;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@
 #define CELLS	  16  /* guest registers in memory, and two addresses */
 #define CELL_EA	  14
 #define CELL_BITS 15
+#define WIDE	  0x40000000u /* in the number of an unknown value, see wide() */
 
 /* A sum of unknown values (each has a number) and a constant, modulo 2^64. */
 struct lin {
@@ -47,7 +48,7 @@ enum what {
 	W_ADD,	  /* lin + addend of slot id */
 	W_HOST,	  /* lin + host page of slot id */
 	W_POLL,	  /* where 4 bytes may be read */
-	W_LOW,	  /* 0 .. 4095 */
+	W_LOW,	  /* 0 .. id */
 	W_DESC,	  /* from a code table, plus perhaps W_LOW */
 	W_CODE,	  /* a place in the code cache, or its distance from its base */
 	W_PAGES,  /* what differs between lin and lin + id */
@@ -173,6 +174,14 @@ static struct value fresh(struct check *k)
 	return v;
 }
 
+/* As long as a register of the host: in 32-bit code those of the guest are not. */
+static struct value wide(struct check *k)
+{
+	struct value v = fresh(k);
+	v.lin.var[0] |= WIDE;
+	return v;
+}
+
 /* In 32-bit code: a register, or what lies in or right behind a window's bytes, whose page ends
  * below 4 GiB. */
 static bool no_upper_half(const struct check *k, const struct lin *of)
@@ -180,7 +189,7 @@ static bool no_upper_half(const struct check *k, const struct lin *of)
 	s64 at;
 	if (!k->narrow)
 		return false;
-	if (of->n == 1 && of->coef[0] == 1 && !of->k)
+	if (of->n == 1 && of->coef[0] == 1 && !of->k && !(of->var[0] & WIDE))
 		return true;
 	for (u32 f = 0; f < k->s.facts; f++)
 		if (k->s.fact[f].kind == F_RANGE && apart(of, &k->s.fact[f].lin, &at) && at >= 0 &&
@@ -360,7 +369,7 @@ static struct value gs_value(struct check *k, s64 off)
 		v.id = slot;
 		return v;
 	}
-	return fresh(k);
+	return wide(k);
 }
 
 /* What glue may write: guest registers in memory and what belongs to one instruction. */
@@ -469,6 +478,15 @@ static void set(struct check *k, unsigned r, struct value v)
 	k->s.r[r] = v;
 }
 
+/* A copied instruction wrote it, perhaps not all of it. */
+static void written(struct check *k, const struct insn *in, unsigned r)
+{
+	const struct value *was = &k->s.r[r];
+	bool cut = in->osz != 8 && r != H_R10 && r != H_R11 && was->what == W_NUMBER &&
+		   no_upper_half(k, &was->lin);
+	set(k, r, cut ? fresh(k) : wide(k));
+}
+
 static bool memory(struct check *k, const struct insn *in)
 {
 	bool read, write;
@@ -500,7 +518,7 @@ static bool vcpu_block(struct check *k, const struct insn *in)
 	if (pext) {
 		v = k->s.r[in->vvvv];
 		if (in->disp == (s64)G(hot.low))
-			v = (struct value){.what = W_LOW};
+			v = (struct value){.what = W_LOW, .id = RAM_PAGE - 1};
 		else if (in->disp == (s64)G(hot.mask) && v.what == W_NUMBER)
 			v.what = W_INDEX;
 		else
@@ -514,7 +532,7 @@ static bool vcpu_block(struct check *k, const struct insn *in)
 	}
 	if (f->map == 0 && op == 0x89) {
 		if (cell(k, in->disp))
-			*cell(k, in->disp) = in->osz == 8 ? k->s.r[in->reg] : fresh(k);
+			*cell(k, in->disp) = in->osz == 8 ? k->s.r[in->reg] : wide(k);
 		return true;
 	}
 	if (f->map == 0 && op == 0x03 && in->osz >= 4) { /* add r, gs:[a segment's base] */
@@ -551,10 +569,10 @@ static bool vcpu_block(struct check *k, const struct insn *in)
 		return true;
 	}
 	if (write && in->disp < 128 && cell(k, in->disp & ~7))
-		*cell(k, in->disp & ~7) = fresh(k);
+		*cell(k, in->disp & ~7) = wide(k);
 	for (unsigned i = 0; i < 16; i++)
 		if (writes_gprs(in) >> i & 1)
-			set(k, i, fresh(k));
+			written(k, in, i);
 	return true;
 }
 
@@ -690,7 +708,7 @@ static bool registers(struct check *k, const struct insn *in)
 unknown:
 	for (unsigned i = 0; i < 16; i++)
 		if (writes_gprs(in) >> i & 1 && i != H_RSP)
-			set(k, i, fresh(k));
+			written(k, in, i);
 	return true;
 }
 
@@ -779,8 +797,8 @@ static bool jcc(struct check *k, unsigned cc, const u8 *to)
 	if (k->p <= k->main_end && to >= k->main_end && to < k->end) {
 		if (last.kind == C_RANGE || last.kind == C_FIXED) {
 			/* r10 is nothing any more: the way through the side leaves it so */
-			set(k, H_R10, fresh(k));
-			set(k, H_R11, fresh(k));
+			set(k, H_R10, wide(k));
+			set(k, H_R11, wide(k));
 		}
 		snapshot(k, to, k->side, &k->sides, false);
 		if (last.kind == C_RANGE || last.kind == C_FIXED)
@@ -792,9 +810,9 @@ static bool jcc(struct check *k, unsigned cc, const u8 *to)
 		believe(k, cc, false);
 		/* what the way through the side leaves of them */
 		if (last.kind == C_SIMD || last.kind == C_VALID)
-			set(k, H_R10, fresh(k));
+			set(k, H_R10, wide(k));
 		if (last.kind == C_SIMD || last.kind == C_CROSS)
-			set(k, H_R11, fresh(k));
+			set(k, H_R11, wide(k));
 		snapshot(k, k->p, k->join, &k->joins, last.kind != C_NONE);
 		k->c.kind = C_NONE;
 		return true;
@@ -865,17 +883,17 @@ static bool call(struct check *k, const u8 *to)
 	struct fact f = {.kind = F_RANGE};
 	bool write;
 	if (to == x->simd) {
-		*r10 = fresh(k);
-		*r11 = fresh(k);
+		*r10 = wide(k);
+		*r11 = wide(k);
 		return true;
 	}
 	if (to == x->interp) {
 		if (!tinsn_of(k, r10))
 			return no(k, "a body without its instruction");
 		for (unsigned i = 0; i < 16; i++)
-			set(k, i, fresh(k));
+			set(k, i, i == H_R10 || i == H_R11 ? wide(k) : fresh(k));
 		for (unsigned i = 0; i < CELLS; i++)
-			k->s.cell[i] = fresh(k);
+			k->s.cell[i] = wide(k);
 		k->s.facts = 0;
 		return true;
 	}
@@ -887,7 +905,7 @@ static bool call(struct check *k, const u8 *to)
 		e.id = (u64)r11->lin.k & 1 ? T_WT : T_RT;
 		e.lin = r10->lin;
 		learn(k, (struct fact){.kind = F_WHOLE, .lin = r10->lin, .len = ti->size});
-		*r10 = fresh(k);
+		*r10 = wide(k);
 		*r11 = e;
 		return true;
 	}
@@ -905,8 +923,8 @@ static bool call(struct check *k, const u8 *to)
 		learn(k, f);
 		f.kind = F_FIXED;
 		learn(k, f);
-		*r10 = fresh(k);
-		*r11 = fresh(k);
+		*r10 = wide(k);
+		*r11 = wide(k);
 		return true;
 	}
 	if (to == x->stack_stub[k->narrow] || to == x->stack_leave) {
@@ -922,8 +940,8 @@ static bool call(struct check *k, const u8 *to)
 			return no(k, "a window of what is no number");
 		forget_slot(k, f.slot);
 		learn(k, f);
-		*r10 = fresh(k);
-		*r11 = fresh(k);
+		*r10 = wide(k);
+		*r11 = wide(k);
 		return true;
 	}
 	return no(k, "a call of something else");
@@ -942,7 +960,7 @@ static bool new_rip(struct check *k)
 	if ((size_t)(k->end - k->p) < n || memcmp(k->p, buf, n))
 		return false;
 	k->p += n;
-	set(k, H_R11, fresh(k));
+	set(k, H_R11, wide(k));
 	return true;
 }
 
@@ -1064,7 +1082,7 @@ static bool step(struct check *k)
 	if (mem && c.kind == T_COPY) {
 		for (unsigned i = 0; i < 16; i++)
 			if (writes_gprs(in) >> i & 1 && i != H_RSP)
-				set(k, i, fresh(k));
+				written(k, in, i);
 		return true;
 	}
 	return registers(k, in);
@@ -1082,9 +1100,9 @@ static void unknown_state(struct check *k)
 {
 	memset(&k->s, 0, sizeof(k->s));
 	for (unsigned i = 0; i < 16; i++)
-		set(k, i, fresh(k));
+		set(k, i, i == H_R10 || i == H_R11 ? wide(k) : fresh(k));
 	for (unsigned i = 0; i < CELLS; i++)
-		k->s.cell[i] = fresh(k);
+		k->s.cell[i] = wide(k);
 	k->c.kind = C_NONE;
 }
 
@@ -1103,9 +1121,9 @@ static void walk(struct check *k)
 			k->s.facts = 0;
 		for (unsigned i = 0; i < k->dones; i++)
 			if (k->done[i] == k->p) { /* as if it had been executed here */
-				set(k, H_R10, fresh(k));
-				set(k, H_R11, fresh(k));
-				k->s.cell[CELL_EA] = k->s.cell[CELL_BITS] = fresh(k);
+				set(k, H_R10, wide(k));
+				set(k, H_R11, wide(k));
+				k->s.cell[CELL_EA] = k->s.cell[CELL_BITS] = wide(k);
 			}
 		if (!step(k) && !k->why)
 			unknown_state(k); /* behind a jump: only by a label */
