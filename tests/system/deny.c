@@ -33,7 +33,7 @@ static int refuse_hardened(scmp_filter_ctx f)
 
 static int refuse(scmp_filter_ctx f, char *calls)
 {
-	struct scmp_arg_cmp gs = SCMP_A0(SCMP_CMP_EQ, ARCH_SET_GS); /* the C library sets FS */
+	struct scmp_arg_cmp gs = SCMP_A0(SCMP_CMP_EQ, ARCH_SET_GS, 0); /* the C library sets FS */
 	int number, err = 0;
 
 	for (char *name = strtok(calls, ","); name && !err; name = strtok(NULL, ",")) {

@@ -22,12 +22,14 @@ static struct cross *slot(struct trans *x, u64 rip)
 
 /* A block of the first page, as translate() wants it. */
 struct one {
-	union {
-		struct block b;
-		u64 space[(sizeof(struct block) + 2 * sizeof(struct insn)) / 8 + 1];
-	};
+	u64 space[(sizeof(struct block) + 2 * sizeof(struct insn)) / 8 + 1];
 	u8 raw[16];
 };
+
+static struct block *block_in(struct one *o)
+{
+	return (struct block *)(void *)o->space;
+}
 
 /* Marks and reads the bytes; false: other vCPUs may still write them unseen, or it is not such an
  * instruction. */
@@ -38,7 +40,8 @@ static bool read_one(struct vcpu *v, struct one *o, const struct itlb_entry *fir
 	unsigned off = (unsigned)c->rip & 0xfff, n = RAM_PAGE - off;
 	struct soft_page *page[2] = {soft_page_of(v->engine, first->gpa),
 				     soft_page_of(v->engine, second->gpa)};
-	struct insn *in = &o->b.insn[0];
+	struct block *b = block_in(o);
+	struct insn *in = &b->insn[0];
 	if (!page[0] || !page[1])
 		return false;
 	for (unsigned i = 0; i < 2; i++)
@@ -54,12 +57,12 @@ static bool read_one(struct vcpu *v, struct one *o, const struct itlb_entry *fir
 	    in->len <= n)
 		return false;
 	interp_bind(in, c->mode);
-	o->b.rip = c->rip;
-	o->b.gpa = first->gpa | off;
-	o->b.page = page[0];
-	o->b.mode = c->mode;
-	o->b.count = o->b.retired = 1;
-	o->b.bytes = in->len;
+	b->rip = c->rip;
+	b->gpa = first->gpa | off;
+	b->page = page[0];
+	b->mode = c->mode;
+	b->count = b->retired = 1;
+	b->bytes = in->len;
 	return true;
 }
 
@@ -69,20 +72,21 @@ static struct tblock *make_cross(struct vcpu *v, const struct itlb_entry *first,
 	struct trans *x = v->trans;
 	struct tpage *p, *q;
 	struct tblock *t;
-	struct one o, there;
+	struct one o;
+	struct block *b = block_in(&o), there;
 	u32 ver[2];
 	if (!read_one(v, &o, first, second, ver))
 		return NULL;
 	trans_room(v);
-	there.b = (struct block){.rip = (o.b.rip | 0xfff) + 1,
-				 .gpa = second->gpa,
-				 .page = soft_page_of(v->engine, second->gpa),
-				 .mode = o.b.mode};
-	p = trans_page(x, &o.b);
-	q = trans_page(x, &there.b);
-	t = p && q ? translate(v, &o.b, p, o.raw, false, q) : NULL;
-	if (!t || __atomic_load_n(&o.b.page->ver, __ATOMIC_SEQ_CST) != ver[0] ||
-	    __atomic_load_n(&there.b.page->ver, __ATOMIC_SEQ_CST) != ver[1])
+	there = (struct block){.rip = (b->rip | 0xfff) + 1,
+			       .gpa = second->gpa,
+			       .page = soft_page_of(v->engine, second->gpa),
+			       .mode = b->mode};
+	p = trans_page(x, b);
+	q = trans_page(x, &there);
+	t = p && q ? translate(v, b, p, o.raw, false, q) : NULL;
+	if (!t || __atomic_load_n(&b->page->ver, __ATOMIC_SEQ_CST) != ver[0] ||
+	    __atomic_load_n(&there.page->ver, __ATOMIC_SEQ_CST) != ver[1])
 		return NULL;
 	t->cross_next = q->cross;
 	q->cross = t;
