@@ -416,11 +416,11 @@ static void x87_pointers(struct vcpu *v)
 	v->hot.x87 = 0;
 	c->x87_rip = ti->rip;
 	c->x87_cs = c->s.seg[S_CS].sel;
-	c->x87_op = (u16)((ti->in.opcode & 7u) << 8 | ti->in.modrm);
-	if (!(ti->in.pfx & PFX_MEM))
+	c->x87_op = (u16)((ti->in->opcode & 7u) << 8 | ti->in->modrm);
+	if (!(ti->in->pfx & PFX_MEM))
 		return;
 	c->x87_dp = v->hot.x87_dp;
-	c->x87_ds = c->s.seg[ti->in.seg].sel;
+	c->x87_ds = c->s.seg[ti->in->seg].sel;
 }
 
 /* 32-bit code adds its registers as numbers of 64 bits: whatever bodies do to the upper halves,
@@ -465,7 +465,10 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	flags_in(c, v->hot.status);
 	switch (reason) {
 	case TX_LINK: v->link = (struct tlink *)v->hot.link; break;
-	case TX_IBL: x->ibl_misses++; break;
+	case TX_IBL:
+		x->ibl_misses++;
+		table_looked(v, c->rip);
+		break;
 	default: break;
 	}
 	return reason;
@@ -491,8 +494,8 @@ static void at(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	x87_pointers(v);
-	c->cur = &ti->in;
-	c->blk_rip = ti->rip - ti->in.off;
+	c->cur = ti->in;
+	c->blk_rip = ti->rip - ti->in->off;
 }
 
 static bool code_changed(const struct vcpu *v)
@@ -507,7 +510,7 @@ static u64 after_body(struct vcpu *v, const struct tinsn *ti)
 	table_mode(v);
 	cut_registers(c);
 	if (unlikely(code_changed(v) || !c->flat)) { /* alignment is checked */
-		c->rip = ti->rip + ti->in.len;
+		c->rip = ti->rip + ti->in->len;
 		return 1;
 	}
 	v->hot.status = (u32)image_of(c);
@@ -521,7 +524,7 @@ u64 trans_interp(struct vcpu *v, struct tinsn *ti)
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
 	at(v, ti);
-	ti->in.fn(c, &ti->in);
+	ti->in->fn(c, ti->in);
 	return after_body(v, ti);
 }
 
@@ -531,8 +534,8 @@ u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
 	at(v, ti);
-	ti->in.fn(c, &ti->in);
-	fast_learn(v, &ti->in);
+	ti->in->fn(c, ti->in);
+	fast_learn(v, ti->in);
 	tsc_ready(v);
 	if (v->lockstep || __atomic_load_n(&c->event, __ATOMIC_RELAXED) || c->mode & MODE_STEP ||
 	    !code_known(c, c->rip) || code_changed(v))
@@ -546,7 +549,7 @@ u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 /* In 32-bit code: does FS or GS add no more than its base, and lead to all of the operand? */
 static bool within_segment(const struct cpu *c, const struct tinsn *ti)
 {
-	const struct insn *in = &ti->in;
+	const struct insn *in = ti->in;
 	if (c->mode & MODE_64 || !(in->pfx & PFX_MEM) || (in->seg != S_FS && in->seg != S_GS))
 		return true;
 	return c->seg_wide >> in->seg & 1 && mem_ea(c, in) + ti->size - 1 <= 0xffffffffu;
@@ -559,15 +562,16 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 	bool write = insn & 1;
 	enum cpu_view view = (enum cpu_view)(c->view - c->views);
 	struct tlb_entry *e = &c->view->e[va >> 12 & (TLB_ENTRIES - 1)];
-	unsigned at_end = insn_forms[ti->in.form].attr & IA_END;
+	unsigned at_end = insn_forms[ti->in->form].attr & IA_END;
 	v->trans->misses++;
+	table_looked(v, va);
 	flags_in(c, v->hot.status);
 	at(v, ti);
 	if (canonical(va) && within_segment(c, ti)) {
 		lockstep_fill(v, true);
 		/* a fault of alignment comes before a page fault: the body knows */
 		if ((write ? e->w : e->r) != va >> 12 && !(va & (ti->size - 1u)) &&
-		    insn_forms[ti->in.form].state != IST_X87) /* as #MF does */
+		    insn_forms[ti->in->form].state != IST_X87) /* as #MF does */
 			walk_translate(c, va, write ? ACC_WRITE : ACC_READ, view);
 		lockstep_fill(v, false);
 		if ((write ? e->w : e->r) == va >> 12 && (va & 0xfff) + ti->size <= 0x1000) {
@@ -577,7 +581,7 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 			return e->add + 1;
 		}
 	}
-	ti->in.fn(c, &ti->in);
+	ti->in->fn(c, ti->in);
 	if (at_end)
 		return 2;
 	return after_body(v, ti) ? 2 : 0;
@@ -589,9 +593,9 @@ u64 trans_fault(struct vcpu *v, struct tinsn *ti)
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
 	at(v, ti);
-	ti->in.fn(c, &ti->in);
-	if (!(insn_forms[ti->in.form].attr & IA_END))
-		c->rip = ti->rip + ti->in.len;
+	ti->in->fn(c, ti->in);
+	if (!(insn_forms[ti->in->form].attr & IA_END))
+		c->rip = ti->rip + ti->in->len;
 	return 0;
 }
 
@@ -600,6 +604,7 @@ u64 trans_stack(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	unsigned base = ti->leave ? R_RBP : R_RSP;
+	table_looked(v, c->r[base]);
 	if (table_stack(v, c->r[base] + (u64)(s64)ti->stack_lo, ti->stack_len))
 		return 1;
 	c->rip = ti->rip;
@@ -627,6 +632,7 @@ u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va)
 	u64 page = va >> 12, own = va + ti->slot_at, now;
 	struct tlb_entry *e = &c->view->e[page & (TLB_ENTRIES - 1)];
 	v->trans->misses++;
+	table_looked(v, va);
 	flags_in(c, v->hot.status);
 	at(v, ti);
 	if (!(c->mode & MODE_64) && va >= LAST_PAGE) { /* the sum is cut */
@@ -638,7 +644,7 @@ u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va)
 	lockstep_fill(v, true);
 	/* faults of alignment and #MF come first: the body knows */
 	if ((ti->write ? e->w : e->r) != page && !(own & (ti->size - 1u)) &&
-	    insn_forms[ti->in.form].state != IST_X87)
+	    insn_forms[ti->in->form].state != IST_X87)
 		walk_translate(c, own, ti->write ? ACC_WRITE : ACC_READ,
 			       (enum cpu_view)(c->view - c->views));
 	lockstep_fill(v, false);

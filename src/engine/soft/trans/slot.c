@@ -282,7 +282,7 @@ bool in_family(const struct tr *t)
 void slot_guard(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
-	struct insn in = ti->in;
+	struct insn in = *ti->in;
 	struct side *s;
 	struct ea ea;
 	bool fixed = fixed_address(&in);

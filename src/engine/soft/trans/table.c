@@ -16,9 +16,10 @@
 #include "engine/soft/impl.h"
 #include "host/fail.h"
 
-#define PAGES	    TRANS_PAGES
-#define TABLE_PAGES 2048u /* of 4 KiB, that the tables may have beside what is hashed alike */
-#define MANY_PAGES  512u
+#define PAGES	       TRANS_PAGES
+#define TABLE_PAGES    2048u /* of 4 KiB, that the tables may have beside what is hashed alike */
+#define LOOKED_REGIONS 2048u
+#define MANY_PAGES     512u
 
 static void *reserve(u64 bytes)
 {
@@ -163,18 +164,44 @@ static bool grow(struct trans *x, u64 at, u32 *pages, u32 n)
 	return ++x->touches <= TABLE_PAGES;
 }
 
+/* All of it reads 0 again; its memory goes back, the host's page tables for it too. */
+static void renew(void *p, u64 bytes)
+{
+	if (mmap(p, bytes, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == p)
+		madvise(p, bytes, MADV_NOHUGEPAGE);
+	else
+		madvise(p, bytes, MADV_DONTNEED);
+}
+
 static void drop_all(struct trans *x)
 {
 	memset(x->touched, 0, sizeof(x->touched));
+	memset(x->looked, 0, sizeof(x->looked));
 	x->touches = x->data_pages = x->code_pages = 0;
+	x->looks = 0;
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {
-		madvise(x->rt[i], PAGES * 8, MADV_DONTNEED);
-		madvise(x->wt[i], PAGES * 8, MADV_DONTNEED);
+		renew(x->rt[i], PAGES * 8);
+		renew(x->wt[i], PAGES * 8);
 	}
 	for (unsigned g = 0; g < 2; g++) {
-		madvise(x->xt[g], PAGES * 4, MADV_DONTNEED);
+		renew(x->xt[g], PAGES * 4);
 		x->log[g].n = x->xlog[0][g].n = x->xlog[1][g].n = 0;
 	}
+}
+
+/* Reading an entry that was never written takes no memory but the host's page tables: 4 KiB in each
+ * table for each GiB of guest addresses. */
+void table_looked(struct vcpu *v, u64 la)
+{
+	struct trans *x = v->trans;
+	u64 region = (page_number(la) >> 18) + 1,
+	    *known = &x->looked[region % ARRAY_LEN(x->looked)];
+	if (likely(*known == region))
+		return;
+	*known = region;
+	if (++x->looks > LOOKED_REGIONS)
+		drop_all(x);
 }
 
 /* Entries of the tables that a log has no room for, or in pages that would be too many. */

@@ -201,8 +201,8 @@ static void guest_insn(const struct vcpu *v, const struct tr *t, unsigned i)
 {
 	const struct tinsn *ti = &t->t->ti[i];
 	char bytes[HEX * 3 + 1], text[DISASM_MAX];
-	line(v, "  0x%llx %-24s%s", (unsigned long long)ti->rip, hex(t->raw[i], ti->in.len, bytes),
-	     disasm(&ti->in, t->b->mode, text));
+	line(v, "  0x%llx %-24s%s", (unsigned long long)ti->rip, hex(t->raw[i], ti->in->len, bytes),
+	     disasm(ti->in, t->b->mode, text));
 	if (ti->stack_len)
 		line(v, "    stack window: %s%+d to %+d", ti->leave ? "rbp" : "rsp", ti->stack_lo,
 		     ti->stack_lo + ti->stack_len);
@@ -249,7 +249,7 @@ static void host_sides(const struct vcpu *v, const struct tr *t)
 static bool block_wanted(const struct vcpu *v, const struct tblock *t)
 {
 	for (unsigned i = 0; i < t->count; i++)
-		if (wanted(v, t->ti[i].rip, t->ti[i].in.len))
+		if (wanted(v, t->ti[i].rip, t->ti[i].in->len))
 			return true;
 	return false;
 }

@@ -64,7 +64,7 @@ struct check;
 
 /* A guest instruction as helpers see it. */
 struct tinsn {
-	struct insn in;
+	const struct insn *in; /* the decoded block's, or a copy in the store */
 	u64 rip;
 	u8 size;    /* of its memory accesses */
 	bool saved; /* when it faults in the host, the flags are in hot.status */
@@ -229,6 +229,7 @@ struct trans {
 	/* filled entries: view << 36 | page number, and those of xt; [1]: of global pages */
 	struct tlog log[2], xlog[2][2];
 	u64 touched[TRANS_TOUCHED], touches; /* pages of the tables, see table.c */
+	u64 looked[512], looks;
 	u32 data_pages, code_pages, desc_pages;
 	u64 changed_seen;
 	/* addresses of stubs, in rw */
@@ -337,6 +338,8 @@ void stubs_build(struct vcpu *v);
 /* table.c */
 int table_open(struct vcpu *v);
 void table_close(struct vcpu *v);
+/* A look-up of la, or of code there, came to C. */
+void table_looked(struct vcpu *v, u64 la);
 void table_fill(struct vcpu *v, u64 la, enum cpu_view view);
 void table_flush(struct vcpu *v, bool global);
 void table_flush_page(struct vcpu *v, u64 la, u64 pages);

@@ -232,7 +232,7 @@ static void emit_followed(struct tr *t, struct tinsn *ti, bool call)
 	poll_if_back(t, ti);
 	if (!call)
 		return;
-	e_mov_imm(e, H_R10, ti->rip + ti->in.len);
+	e_mov_imm(e, H_R10, ti->rip + ti->in->len);
 	window_store(t, H_R10, -(s32)t->word);
 	move_rsp(t, -(s32)t->word);
 }
@@ -248,7 +248,7 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 		flags_away(t, true);
 		emit_second(t, ti->rip);
 	}
-	if (ti->stack_len || ti->slot_len || !leaves_r10(&ti->in, c))
+	if (ti->stack_len || ti->slot_len || !leaves_r10(ti->in, c))
 		t->r10_holds = 0;
 	if (ti->stack_len)
 		window_guard(t, ti, live);
@@ -309,11 +309,9 @@ static void prepare(struct tr *t, struct tclass *c)
 	u8 live = 0x3f; /* nothing is known of what follows the block */
 	for (unsigned i = t->count; i-- > 0;) {
 		struct tinsn *ti = &t->t->ti[i];
-		ti->in = *t->in[i];
-		recode_general(&ti->in, t->b->mode);
-		t->in[i] = &ti->in;
-		c[i] = classify(&ti->in, t->b->mode);
-		if (!can_emit(&ti->in, &c[i], t->raw[i]))
+		ti->in = t->in[i];
+		c[i] = classify(ti->in, t->b->mode);
+		if (!can_emit(ti->in, &c[i], t->raw[i]))
 			c[i] = (struct tclass){.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
 		ti->rip = t->rip[i];
 		ti->size = c[i].size ? c[i].size : (u8)t->word;
@@ -354,10 +352,24 @@ static unsigned unroll(const struct block *b)
 	return !memory ? 1 : times < UNROLL ? times : UNROLL;
 }
 
+/* The instruction as it is translated: the block's own, which lives as long as translated code
+ * does, or a copy where it becomes another (or the block is the caller's). */
+static const struct insn *as_translated(struct tr *t, const struct block *b, unsigned i)
+{
+	struct insn general = b->insn[i], *copy;
+	recode_general(&general, b->mode);
+	if (!(t->second && !t->second_at) && !memcmp(&general, &b->insn[i], sizeof(general)))
+		return &b->insn[i];
+	copy = (struct insn *)(void *)(t->x->store + t->x->store_used);
+	t->x->store_used += (u32)(sizeof(*copy) + 15) & ~15u; /* trans_room() left enough */
+	*copy = general;
+	return copy;
+}
+
 static void add_block(struct tr *t, const struct block *b, const u8 *raw)
 {
 	for (unsigned i = 0; i < b->retired; i++) {
-		t->in[t->count] = &b->insn[i];
+		t->in[t->count] = as_translated(t, b, i);
 		t->raw[t->count] = raw + b->insn[i].off;
 		t->rip[t->count] = b->rip + b->insn[i].off;
 		t->count++;
