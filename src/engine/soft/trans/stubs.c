@@ -45,23 +45,70 @@ static void add_rsp(struct emit *e, s32 n)
 	e_lea(e, H_RSP, H_RSP, NOREG, 0, n, 8);
 }
 
+static s32 vector_at(unsigned i, unsigned half)
+{
+	return (s32)(G(cpu.s.ymm) + i * 32 + half * 16);
+}
+
+/* movdqu or, with AVX, vmovdqu: xmm or ymm, gs:[...] or back */
+static void vector_move(struct emit *e, unsigned i, bool avx, bool wide, bool store)
+{
+	e8(e, 0x65);
+	if (avx) { /* VEX.F3.0F 6F/7F; of 128 bits it clears the upper half */
+		e8(e, 0xc5);
+		e8(e, (i & 8 ? 0 : 0x80u) | (wide ? 0x7e : 0x7a));
+	} else {
+		e8(e, 0xf3);
+		if (i & 8)
+			e8(e, 0x44);
+		e8(e, 0x0f);
+	}
+	e8(e, store ? 0x7f : 0x6f);
+	e_mem(e, i, NOREG, NOREG, 0, vector_at(i, 0));
+}
+
+/* Upper halves that are 0 are loaded as such: after a load of 256 bits the CPU does not know that
+ * they are, and each SSE instruction would wait for what its register held before. Clobbers the
+ * flags. */
+static void vectors_in(struct emit *e)
+{
+	u8 *some, *done;
+	for (unsigned i = 0; i < 16; i++) {
+		e8(e, 0x65); /* vmovdqu xmm0, then vpor xmm0, xmm0, gs:[upper half] */
+		e8(e, 0xc5);
+		e8(e, i ? 0xf9 : 0xfa);
+		e8(e, i ? 0xeb : 0x6f);
+		e_mem(e, 0, NOREG, NOREG, 0, vector_at(i, 1));
+	}
+	e8(e, 0xc4); /* vptest xmm0, xmm0 */
+	e8(e, 0xe2);
+	e8(e, 0x79);
+	e8(e, 0x17);
+	e8(e, 0xc0);
+	some = e_jcc_fwd(e, 5);
+	for (unsigned i = 0; i < 16; i++)
+		vector_move(e, i, true, false, false);
+	done = e_jmp_fwd(e);
+	e_here(e, some);
+	for (unsigned i = 0; i < 16; i++)
+		vector_move(e, i, true, true, false);
+	e_here(e, done);
+}
+
 /* All vector registers to or from the vCPU block. */
 static void simd_move(struct emit *e, bool store)
 {
 	bool avx = __builtin_cpu_supports("avx");
-	for (unsigned i = 0; i < 16; i++) {
-		e8(e, 0x65);
-		if (avx) { /* vmovdqu ymm: VEX.256.F3.0F 6F/7F */
-			e8(e, 0xc5);
-			e8(e, (i & 8 ? 0 : 0x80u) | 0x7e);
-		} else {
-			e8(e, 0xf3);
-			if (i & 8)
-				e8(e, 0x44);
-			e8(e, 0x0f);
-		}
-		e8(e, store ? 0x7f : 0x6f);
-		e_mem(e, i, NOREG, NOREG, 0, (s32)(G(cpu.s.ymm) + i * 32));
+	if (avx && !store) {
+		vectors_in(e);
+		return;
+	}
+	for (unsigned i = 0; i < 16; i++)
+		vector_move(e, i, avx, avx, store);
+	if (avx) { /* vzeroupper: for the C code */
+		e8(e, 0xc5);
+		e8(e, 0xf8);
+		e8(e, 0x77);
 	}
 }
 
