@@ -104,8 +104,7 @@ static enum tkind kind_0f(const struct insn *in, unsigned word)
 		if (in->asz != word || (word == 4 && (in->seg == S_FS || in->seg == S_GS)))
 			return T_INTERP;
 		return T_BT;
-	case 0xc7: /* CMPXCHG8B */
-		return mem && reg == 1 && !(in->pfx & PFX_W) ? T_COPY : T_INTERP;
+	case 0xc7: /* CMPXCHG8B */ return mem && reg == 1 && !(in->pfx & PFX_W) ? T_COPY : T_INTERP;
 	case 0xae:
 		return !mem && reg >= 5 && !(in->pfx & (PFX_66 | PFX_REP | PFX_REPNE)) ? T_COPY
 										       : T_INTERP;
