@@ -346,11 +346,13 @@ static void litmus(void)
 }
 
 static volatile u32 ipi_seen;
+static u32 ipis[256]; /* by CPU, its own */
 
 static bool ap_hook(struct frame *f)
 {
 	if (f->vector < 0x60 || f->vector > 0x7f)
 		return false;
+	__atomic_add_fetch(&ipis[this_cpu()->index & 255], 1, __ATOMIC_SEQ_CST);
 	__atomic_add_fetch(&ipi_seen, 1, __ATOMIC_SEQ_CST);
 	apic_write(APIC_EOI, 0);
 	return true;
@@ -373,9 +375,10 @@ static void ap_wait(struct cpu *cpu)
 		return;
 	}
 	cpu->hook = ap_hook;
-	for (unsigned want = cpu->index == 1 ? 2 : 1, got = 0; got < want; got++) {
+	/* the second one may come before the first HLT's CLI */
+	while (__atomic_load_n(&ipis[cpu->index & 255], __ATOMIC_SEQ_CST) <
+	       (cpu->index == 1 ? 2u : 1u))
 		asm volatile("sti; hlt; cli");
-	}
 	cpu->hook = NULL;
 }
 
