@@ -26,6 +26,8 @@ def case(label, limit=300):
     return add
 
 
+MODE = os.environ.get("HOLM_MODE", "plain")  # what of plain, asan and ubsan Holm is built for
+PLAIN = MODE == "plain"
 INTERPRETED = ["--engine", "soft,translate=off"]
 TRANSLATED = ["--engine", "soft,translate=on"]
 
@@ -42,6 +44,12 @@ def both(label, limit=300, translated=None):
         CASES[fn.__name__ + "_translated"] = (on(TRANSLATED), translated or label, limit)
         return fn
     return add
+
+
+def need_plain(why):
+    """Only where Holm is not slowed by a sanitizer."""
+    if not PLAIN:
+        raise Skipped(why)
 
 
 def need_root():
@@ -127,7 +135,7 @@ def mini_prompt_time():
         print("prompt after %.1f s" % took)
         vm.send("poweroff\n")
         check(vm.wait(60) == 0, "exit code %s" % vm.code)
-    if not os.environ.get("HOLM_MODE", "plain") != "plain":
+    if PLAIN:
         check(took < 45 * max(SCALE, 1), "prompt after %.1f s" % took)
 
 
@@ -255,7 +263,7 @@ def terminal_restored():
     import termios
     rows = [("", 4), ("TERM", 4), ("HUP", 4), ("QUIT", 4), ("INT", 4)]
     rows += [(s, 3) for s in ("SEGV", "ABRT", "BUS", "TRAP", "SYS", "USR1", "ALRM", "XCPU", "RTMIN")]
-    if os.environ.get("HOLM_MODE", "plain") != "plain":  # crashes are the sanitizer's to report
+    if not PLAIN:  # crashes are the sanitizer's to report
         rows = [r for r in rows if r[0] not in ("SEGV", "BUS", "TRAP")]
     with scratch("tty") as d:
         for name, code in rows:
@@ -797,7 +805,7 @@ def other_kernel(package, machine, suffix, *args):
         disk = folder + "/disk"
         with open(disk, "wb") as f:
             f.truncate(1 << 20)
-        for cpus in (1, 2, 4) if os.environ.get("HOLM_MODE", "plain") == "plain" else (2,):
+        for cpus in (1, 2, 4) if PLAIN else (2,):
             out = other_run(package, run, "-c", str(cpus), "--disk", disk, *args).splitlines()
             print(cpus, out, flush=True)
             check(out[0] == str(cpus), "nproc says %s, want %d" % (out[0], cpus))
@@ -839,6 +847,7 @@ def kernel_686_pae_translated():
 @case("full", 3600)
 def kernel_686_lockstep():
     """A boot, each block compared with the interpreter's."""
+    need_plain("hours with a sanitizer; mini_lockstep runs")
     with scratch("lockstep") as d:
         other_run("linux-image-686:i386", "uname -m", "--json=" + d + "/j", "--engine",
                   "soft,translate=lockstep", timeout=3500)
@@ -1141,7 +1150,7 @@ LACKS = [("translator-no-bmi2", "BMI2", ["env", "HOLM_LACK=bmi2"]),
          ("translator-no-timer", "timer", ["bash", "-c", 'ulimit -i 0; exec "$@"', "sh"]),
          ("translator-no-timer", "timer", deny("0,timer_create")),
          ("translator-no-gs", "GS", deny("0,arch_prctl"))]
-if os.environ.get("HOLM_MODE", "plain") == "asan":
+if MODE == "asan":
     del LACKS[2]  # its shadow needs more than any limit
 LACKING = os.path.join(holmvm.BUILD, "tests/system/holm_lack")
 
@@ -1285,6 +1294,7 @@ def debian_translated():
 @case("full", 3600)
 def debian_lockstep():
     """Debian to its userland and a compiler's run, each block compared with the interpreter's."""
+    need_plain("hours with a sanitizer; mini_lockstep runs")
     with scratch("lockstep") as d:
         out, _ = debian_run("echo 'int main(void) { return 7; }' >a.c; gcc -O2 a.c -o a; ./a; echo gcc $?;"
                             "systemctl is-system-running; dmesg -r | grep '^<[0-3]>'",
@@ -1488,8 +1498,7 @@ def stats_while_it_works():
 @case("core", 120)
 def stats_sizes():
     """What the translator says of its memory is what the kernel sees."""
-    if os.environ.get("HOLM_MODE", "plain") != "plain":
-        raise Skipped("sanitizers have memory of their own")
+    need_plain("sanitizers have memory of their own")
     with rundir() as (_, env), mini_shell(*TRANSLATED, append="quiet", env=env) as vm:
         time.sleep(1)
         said = machines(env)[0]
@@ -1548,7 +1557,7 @@ def memory_overhead():
         vm.send("poweroff\n")
         check(vm.wait(60) == 0, "exit code %s" % vm.code)
         check(guest_ram, "guest RAM was not found in smaps")
-        if os.environ.get("HOLM_MODE", "plain") == "plain":
+        if PLAIN:
             most = 160 << 10 if "translate=on" in str(holmvm.ENGINE) else 30 << 10
             check(total - guest_ram < most, "overhead %d KiB" % (total - guest_ram))
 
