@@ -201,7 +201,7 @@ static void test_general(void **state)
 {
 	static const struct {
 		u32 mode;
-		const char *raw;
+		char raw[16];
 		s64 disp;
 		unsigned n;
 		u8 want[8];
@@ -231,10 +231,9 @@ static void test_general(void **state)
 	};
 	(void)state;
 	for (unsigned i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		u8 out[RECODE_MAX], raw[16] = {0};
+		u8 out[RECODE_MAX];
 		struct insn a;
-		memcpy(raw, row[i].raw, i == 3 || i == 4 ? 10 : 6);
-		assert_int_equal(again((const char *)raw, row[i].mode, &a, out), row[i].n);
+		assert_int_equal(again(row[i].raw, row[i].mode, &a, out), row[i].n);
 		assert_memory_equal(out, row[i].want, row[i].n);
 		assert_true(a.disp == row[i].disp);
 		assert_int_equal(classify(&a, row[i].mode).kind, T_COPY);
@@ -244,7 +243,7 @@ static void test_general(void **state)
 /* What 32-bit code must leave to its bodies. */
 static void test_not_in_64(void **state)
 {
-	static const char *const raw[] = {
+	static const char raw[][16] = {
 		"\x63\xc1",			/* ARPL, which is MOVSXD */
 		"\x62\x00",			/* BOUND */
 		"\xc4\xe2\xf8\xf2\xc1",		/* ANDN with a W that is ignored */
@@ -261,9 +260,8 @@ static void test_not_in_64(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof(raw) / sizeof(raw[0]); i++) {
 		struct insn a;
-		u8 bytes[16] = {0};
-		memcpy(bytes, raw[i], 7);
-		assert_int_equal(insn_decode(&a, bytes, 15, 0x400000, MODE32, ~0ull), INSN_OK);
+		assert_int_equal(insn_decode(&a, (const u8 *)raw[i], 15, 0x400000, MODE32, ~0ull),
+				 INSN_OK);
 		assert_int_equal(classify(&a, MODE32).kind, T_INTERP);
 	}
 }
