@@ -30,7 +30,7 @@ static void block_end(struct cpu *c, const struct insn *in)
 int block_open(struct vcpu *v)
 {
 	void *p;
-	v->store_size = v->trans ? BLOCK_STORE_TRANS : BLOCK_STORE;
+	v->store_size = BLOCK_STORE;
 	p = mmap(NULL, v->store_size, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
@@ -55,8 +55,6 @@ void block_reset(struct vcpu *v)
 	v->store_used = 0;
 	v->jump_gen++;
 	v->block = NULL;
-	if (v->trans)
-		trans_reset(v);
 }
 
 static u32 hash_bytes(const u8 *p, unsigned n)

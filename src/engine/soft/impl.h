@@ -56,15 +56,13 @@ struct block {
 	u8 runs;
 	struct tblock *native, *plain; /* translated; without stack windows */
 	u64 native_gen, plain_gen;
-	u64 tabled; /* bit i: the operand of instruction i is looked up, see slot.c */
 	struct insn insn[];
 };
 
 #define JUMP_CACHE	  4096u
 #define BLOCK_HASH	  65536u
-#define BLOCK_STORE	  (12u << 20)
-#define BLOCK_STORE_TRANS (40u << 20) /* when it is full, translated code goes, too */
-#define BLOCK_INSNS	  48u
+#define BLOCK_STORE (12u << 20)
+#define BLOCK_INSNS 48u
 
 struct jump_slot {
 	u64 gen;
@@ -99,7 +97,7 @@ struct vcpu {
 	struct trans_hot hot;
 	struct lockstep *lockstep; /* NULL: not compared with the interpreter */
 	bool failed;		   /* fail_text() says why */
-	struct tinsn *plain;	   /* asked for the next block to go without stack windows */
+	struct tguard *plain;	   /* asked for the next block to go without stack windows */
 	struct tlink *link;	   /* wants to be linked to the block that is entered next */
 	u64 native_gen, armed;
 	timer_t host_timer;

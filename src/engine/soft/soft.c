@@ -78,6 +78,14 @@ static void slots_close(struct engine *e)
 	e->slots = 0;
 }
 
+/* Nothing that was decoded or translated is good any more. */
+static void forget(struct vcpu *v)
+{
+	block_reset(v);
+	if (v->trans)
+		trans_reset(v);
+}
+
 static int soft_ram_changed(struct engine *e)
 {
 	const struct ram *ram = &e->board->ram;
@@ -100,7 +108,7 @@ static int soft_ram_changed(struct engine *e)
 	for (unsigned i = 0; i < e->cpus; i++) {
 		if (!e->vcpu[i])
 			continue;
-		block_reset(e->vcpu[i]);
+		forget(e->vcpu[i]);
 		tlb_flush_all(&e->vcpu[i]->cpu);
 	}
 	return 0;
@@ -340,7 +348,7 @@ static int soft_vcpu_set(struct vcpu *v, const struct cpu_state *state)
 	lapic_load(&v->lapic, &state->lapic);
 	v->tsc_offset = state->tsc - clock_ns_to_tsc(clock, state->clock_ns);
 	v->poll_at = 0;
-	block_reset(v);
+	forget(v);
 	return 0;
 }
 

@@ -20,6 +20,7 @@ static u8 cache[8192];
 static struct trans *x;
 static struct tpage page32; /* of 32-bit code */
 static struct tblock *t;
+static struct tguard family[2];
 static struct emit e;
 static u8 *main_end;
 
@@ -29,6 +30,8 @@ static void begin(void)
 	e = (struct emit){.p = cache + 4096, .end = cache + sizeof(cache)};
 	memset(t, 0, sizeof(*t) + 4 * sizeof(struct tinsn));
 	t->count = 4;
+	t->guard = family;
+	t->guards = 2;
 	t->start = t->code = t->code_saved = t->code_vec = t->code_vec_saved = e.p;
 	main_end = NULL;
 }
@@ -159,13 +162,14 @@ struct guard {
 static void guard(struct guard g)
 {
 	u8 *miss = NULL, *back;
-	struct tinsn *ti = &t->ti[1];
+	struct tguard *of = &family[1];
 	t->page = g.narrow ? &page32 : NULL;
 	if (g.upper)
 		e_gs_load(&e, H_RSI, G(cpu.s.kernel_gs_base));
-	ti->slot = g.slot;
-	ti->slot_len = (u16)g.len;
-	ti->slot_write = g.slot == SLOT_WRITE;
+	of->ti = &t->ti[1];
+	of->slot = g.slot;
+	of->len = (u16)g.len;
+	of->write = g.slot == SLOT_WRITE;
 	if (g.guarded) {
 		e_lea(&e, H_R10, H_RSI, NOREG, 0, g.lo, 8);
 		e_gs(&e, true, 0x2b, H_R10, g.slot);
@@ -199,7 +203,7 @@ static void guard(struct guard g)
 	if (miss) {
 		e_here(&e, miss);
 		e_lea(&e, H_R10, H_RSI, NOREG, 0, g.lo, 8);
-		e_mov_imm(&e, H_R11, (u64)ti);
+		e_mov_imm(&e, H_R11, (u64)of);
 		e_call(&e, x->slot_stub[g.narrow && !g.wide_stub]
 				       [g.slot == SLOT_WRITE && !g.side_read]);
 		e_jmp(&e, back);

@@ -870,6 +870,15 @@ static const struct tinsn *tinsn_of(struct check *k, const struct value *v)
 	return (const struct tinsn *)at;
 }
 
+static const struct tguard *guard_of(struct check *k, const struct value *v)
+{
+	u64 at = (u64)v->lin.k, first = (u64)k->t->guard;
+	if (v->what != W_NUMBER || v->lin.n || at < first || (at - first) % sizeof(struct tguard) ||
+	    (at - first) / sizeof(struct tguard) >= k->t->guards)
+		return NULL;
+	return (const struct tguard *)at;
+}
+
 static bool is_stub(const struct check *k, const u8 *to)
 {
 	return to >= k->x->rw && to < k->x->rw + k->x->stubs;
@@ -879,6 +888,7 @@ static bool call(struct check *k, const u8 *to)
 {
 	const struct trans *x = k->x;
 	const struct tinsn *ti;
+	const struct tguard *g;
 	struct value *r10 = &k->s.r[H_R10], *r11 = &k->s.r[H_R11];
 	struct fact f = {.kind = F_RANGE};
 	bool write;
@@ -911,14 +921,14 @@ static bool call(struct check *k, const u8 *to)
 	}
 	write = to == x->slot_stub[k->narrow][1];
 	if (write || to == x->slot_stub[k->narrow][0]) {
-		ti = tinsn_of(k, r11);
-		if (!ti || r10->what != W_NUMBER || !ti->slot_len || write != ti->slot_write ||
-		    for_writes(ti->slot) != ti->slot_write)
+		g = guard_of(k, r11);
+		if (!g || r10->what != W_NUMBER || !g->slot || write != g->write ||
+		    for_writes(g->slot) != g->write)
 			return no(k, "a slot without its family");
-		f.slot = ti->slot;
+		f.slot = g->slot;
 		f.lin = r10->lin;
-		f.len = ti->slot_len;
-		f.write = ti->slot_write;
+		f.len = g->len;
+		f.write = g->write;
 		forget_slot(k, f.slot);
 		learn(k, f);
 		f.kind = F_FIXED;
@@ -928,15 +938,15 @@ static bool call(struct check *k, const u8 *to)
 		return true;
 	}
 	if (to == x->stack_stub[k->narrow] || to == x->stack_leave) {
-		ti = tinsn_of(k, r10);
-		if (!ti || !ti->stack_len || (to == x->stack_leave) != ti->leave)
-			return no(k, "a window without its instruction");
+		g = guard_of(k, r10);
+		if (!g || g->slot || (to == x->stack_leave) != g->leave)
+			return no(k, "a window without its guard");
 		f.slot = (u32)G(hot.stack_page);
-		f.lin = k->s.r[ti->leave ? H_RBP : H_R9].lin;
-		f.lin.k += ti->stack_lo;
-		f.len = ti->stack_len;
+		f.lin = k->s.r[g->leave ? H_RBP : H_R9].lin;
+		f.lin.k += g->lo;
+		f.len = g->len;
 		f.write = true;
-		if (k->s.r[ti->leave ? H_RBP : H_R9].what != W_NUMBER)
+		if (k->s.r[g->leave ? H_RBP : H_R9].what != W_NUMBER)
 			return no(k, "a window of what is no number");
 		forget_slot(k, f.slot);
 		learn(k, f);

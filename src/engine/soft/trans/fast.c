@@ -46,7 +46,7 @@ u64 trans_syscall(struct vcpu *v, struct tinsn *ti)
 	u64 after = (flags & ~c->s.sfmask & ~(u64)FL_RF) | FL_R1;
 	if (!as_then(c, w) || after & SLOW_FLAGS || !canonical(c->s.lstar))
 		return 0;
-	c->r[R_RCX] = ti->rip + ti->in->len;
+	c->r[R_RCX] = ti->rip + ti->len;
 	c->r[R_R11] = flags & ~(u64)FL_RF;
 	c->rip = c->s.lstar;
 	go(v, w, after);

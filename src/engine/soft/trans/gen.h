@@ -53,6 +53,7 @@ struct side {
 	u8 *done;    /* SIDE_MISS: behind the instruction */
 	struct ea ea;
 	struct tinsn *ti;
+	struct tguard *guard;
 	u8 size;
 	bool write;
 	bool saved; /* exits: where the flags are */
@@ -71,11 +72,14 @@ struct tr {
 	u8 live[BLOCK_INSNS + 2];     /* flags needed before instruction i */
 	bool window[BLOCK_INSNS + 2]; /* its stack access is in a window, see window_find() */
 	u32 slot[BLOCK_INSNS + 2]; /* the slot of its operand's family, see slot_find(); 0: none */
+	/* what stands before it: a window's, a family's, or NULL */
+	struct tguard *stack_guard[BLOCK_INSNS + 2], *slot_guard[BLOCK_INSNS + 2];
+	u64 tabled; /* see struct tabled */
 	unsigned i;		   /* the instruction that is emitted */
 	unsigned links;
 	unsigned count;	 /* instructions, those of gather() included */
 	unsigned rounds; /* a loop's body is there so many times */
-	const struct insn *in[BLOCK_INSNS + 2];
+	struct insn in[BLOCK_INSNS + 2]; /* as they are translated: recode_general() was there */
 	const u8 *raw[BLOCK_INSNS + 2];
 	u64 rip[BLOCK_INSNS + 2];
 	u8 *no_seg[2];	   /* jumps to the miss of the lookup that comes next, or NULL */
@@ -90,10 +94,18 @@ struct tr {
 	const struct block *followed[FOLLOW];
 };
 
-/* Its place in struct block's `tabled`. */
+/* Its place in `tabled`. */
 static inline unsigned place_of(const struct tr *t, unsigned i)
 {
 	return i % (t->count / t->rounds);
+}
+
+/* Before instruction i, what follows in its block. */
+struct tguard *guard_new(struct tr *t, unsigned i);
+/* The instruction that is emitted. */
+static inline const struct insn *insn_now(const struct tr *t)
+{
+	return &t->in[t->i];
 }
 
 /* access.c: where the flags are changes from instruction to instruction. r11 is clobbered. */
@@ -119,7 +131,7 @@ void done_here(struct tr *t, unsigned s);
 bool in_window(const struct tr *t);
 bool in_window_at(const struct tr *t, unsigned i);
 void window_find(struct tr *t, const struct tclass *c);
-void window_guard(struct tr *t, struct tinsn *ti, bool live);
+void window_guard(struct tr *t, bool live);
 void window_store(struct tr *t, unsigned from, s32 disp);
 void window_load(struct tr *t, unsigned to, unsigned base, s32 disp);
 /* RSP += by */
@@ -135,7 +147,7 @@ struct place {
 u32 writes_gprs(const struct insn *in);
 bool in_family(const struct tr *t);
 void slot_find(struct tr *t, const struct tclass *c);
-void slot_guard(struct tr *t, struct tinsn *ti, bool live);
+void slot_guard(struct tr *t, bool live);
 struct place slot_operand(struct tr *t, const struct insn *in);
 
 /* kinds.c: one instruction */
@@ -148,7 +160,7 @@ void reg_to(struct emit *e, unsigned host, unsigned guest);
 void store_r11(struct tr *t);
 void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
 void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live);
-void emit_lea(struct tr *t, struct tinsn *ti);
+void emit_lea(struct tr *t);
 void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live);
 void emit_pop(struct tr *t, struct tinsn *ti, bool live);
 void emit_pop_rsp(struct tr *t, struct tinsn *ti);

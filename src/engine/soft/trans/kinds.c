@@ -121,7 +121,7 @@ static void note_x87(struct tr *t, const struct tinsn *ti, const struct ea *ea)
 
 void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live)
 {
-	const struct insn *in = ti->in;
+	const struct insn *in = insn_now(t);
 	struct emit *e = &t->e;
 	struct use u;
 	unsigned miss = 0, n;
@@ -193,7 +193,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
  * start again. */
 void emit_bt(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live)
 {
-	const struct insn *in = ti->in;
+	const struct insn *in = insn_now(t);
 	struct emit *e = &t->e;
 	struct use u;
 	unsigned miss, n;
@@ -269,9 +269,9 @@ static void reg_from(struct emit *e, unsigned guest, unsigned host)
 		e_mov(e, home[guest], host);
 }
 
-void emit_lea(struct tr *t, struct tinsn *ti)
+void emit_lea(struct tr *t)
 {
-	const struct insn *in = ti->in;
+	const struct insn *in = insn_now(t);
 	struct emit *e = &t->e;
 	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
 	unsigned to = home[in->reg] == NOREG ? H_R10 : home[in->reg];
@@ -302,11 +302,11 @@ void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
 	struct emit *e = &t->e;
 	unsigned miss;
 	if (in_window(t)) {
-		unsigned from = imm || home[ti->in->rm] == NOREG ? H_R10 : home[ti->in->rm];
+		unsigned from = imm || home[insn_now(t)->rm] == NOREG ? H_R10 : home[insn_now(t)->rm];
 		if (imm)
-			e_mov_imm(e, H_R10, ti->in->imm);
+			e_mov_imm(e, H_R10, insn_now(t)->imm);
 		else if (from == H_R10)
-			e_gs_load(e, H_R10, G_REG(ti->in->rm));
+			e_gs_load(e, H_R10, G_REG(insn_now(t)->rm));
 		window_store(t, from, -(s32)t->word);
 		move_rsp(t, -(s32)t->word);
 		return;
@@ -315,9 +315,9 @@ void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
 	miss = emit_lookup_at(t, ti, R_RSP, -(s32)t->word, true);
 	ti->saved = t->saved;
 	if (imm)
-		e_mov_imm(e, H_R11, ti->in->imm);
+		e_mov_imm(e, H_R11, insn_now(t)->imm);
 	else
-		reg_to(e, H_R11, ti->in->rm);
+		reg_to(e, H_R11, insn_now(t)->rm);
 	store_r11(t);
 	move_rsp(t, -(s32)t->word);
 	done_here(t, miss);
@@ -328,10 +328,10 @@ void emit_pop(struct tr *t, struct tinsn *ti, bool live)
 	struct emit *e = &t->e;
 	unsigned miss;
 	if (in_window(t)) {
-		unsigned to = home[ti->in->rm] == NOREG ? H_R10 : home[ti->in->rm];
+		unsigned to = home[insn_now(t)->rm] == NOREG ? H_R10 : home[insn_now(t)->rm];
 		window_load(t, to, H_R9, 0);
 		if (to == H_R10)
-			e_gs_store(e, H_R10, G_REG(ti->in->rm));
+			e_gs_store(e, H_R10, G_REG(insn_now(t)->rm));
 		move_rsp(t, (s32)t->word);
 		return;
 	}
@@ -339,7 +339,7 @@ void emit_pop(struct tr *t, struct tinsn *ti, bool live)
 	miss = emit_lookup_at(t, ti, R_RSP, 0, false);
 	ti->saved = t->saved;
 	e_load(e, t->word, H_R11, H_R10, NOREG, 0, 0);
-	reg_from(e, ti->in->rm, H_R11);
+	reg_from(e, insn_now(t)->rm, H_R11);
 	move_rsp(t, (s32)t->word);
 	done_here(t, miss);
 }
@@ -360,13 +360,13 @@ int load_m(struct tr *t, struct tinsn *ti, bool live)
 	struct ea ea;
 	unsigned miss;
 	if (in_family(t)) {
-		p = slot_operand(t, ti->in);
+		p = slot_operand(t, insn_now(t));
 		ti->saved = t->saved;
 		e_load(e, t->word, H_R10, p.base, p.index, p.scale, p.disp);
 		return -1;
 	}
 	flags_away(t, live);
-	emit_ea(t, ti->in, &ea);
+	emit_ea(t, insn_now(t), &ea);
 	miss = emit_lookup(t, ti, &ea, t->word, false);
 	emit_host(t, &ea);
 	ti->saved = t->saved;

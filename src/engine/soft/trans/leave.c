@@ -72,31 +72,31 @@ void emit_jump(struct tr *t, u64 target)
 void poll_if_back(struct tr *t, struct tinsn *ti)
 {
 	ti->saved = t->saved;
-	if ((s64)(ti->in->imm - ti->rip) <= 0)
+	if ((s64)(insn_now(t)->imm - ti->rip) <= 0)
 		e_poll(&t->e);
 }
 
 void emit_jmp(struct tr *t, struct tinsn *ti)
 {
 	poll_if_back(t, ti);
-	emit_jump(t, ti->in->imm);
+	emit_jump(t, insn_now(t)->imm);
 }
 
 void emit_jcc(struct tr *t, struct tinsn *ti)
 {
 	flags_back(t);
 	poll_if_back(t, ti);
-	exit_to(t, e_jcc_fwd(&t->e, ti->in->opcode & 15), ti->in->imm);
+	exit_to(t, e_jcc_fwd(&t->e, insn_now(t)->opcode & 15), insn_now(t)->imm);
 	for (unsigned i = 0; i < t->leaves; i++)
 		e_here(&t->e, t->leave[i]);
-	emit_jump(t, ti->rip + ti->in->len);
+	emit_jump(t, ti->rip + ti->len);
 }
 
 void emit_jcc_inside(struct tr *t, struct tinsn *ti)
 {
 	flags_back(t);
 	ti->saved = false;
-	t->leave[t->leaves++] = e_jcc_fwd(&t->e, (ti->in->opcode & 15) ^ 1);
+	t->leave[t->leaves++] = e_jcc_fwd(&t->e, (insn_now(t)->opcode & 15) ^ 1);
 }
 
 void emit_jrcxz(struct tr *t, struct tinsn *ti)
@@ -105,8 +105,8 @@ void emit_jrcxz(struct tr *t, struct tinsn *ti)
 	poll_if_back(t, ti);
 	e8(e, 0xe3); /* jrcxz over the next jump */
 	e8(e, 5);
-	emit_jump(t, ti->rip + ti->in->len);
-	emit_jump(t, ti->in->imm);
+	emit_jump(t, ti->rip + ti->len);
+	emit_jump(t, insn_now(t)->imm);
 }
 
 void emit_call(struct tr *t, struct tinsn *ti, bool live)
@@ -115,20 +115,20 @@ void emit_call(struct tr *t, struct tinsn *ti, bool live)
 	unsigned miss;
 	if (in_window(t)) {
 		poll_if_back(t, ti);
-		e_mov_imm(e, H_R10, ti->rip + ti->in->len);
+		e_mov_imm(e, H_R10, ti->rip + ti->len);
 		window_store(t, H_R10, -(s32)t->word);
 		move_rsp(t, -(s32)t->word);
-		emit_jump(t, ti->in->imm);
+		emit_jump(t, insn_now(t)->imm);
 		return;
 	}
 	flags_away(t, live); /* one state for both that may fault */
 	poll_if_back(t, ti);
 	miss = emit_lookup_at(t, ti, R_RSP, -(s32)t->word, true);
 	ti->saved = t->saved;
-	e_mov_imm(e, H_R11, ti->rip + ti->in->len);
+	e_mov_imm(e, H_R11, ti->rip + ti->len);
 	store_r11(t);
 	move_rsp(t, -(s32)t->word);
-	emit_jump(t, ti->in->imm);
+	emit_jump(t, insn_now(t)->imm);
 	t->side[miss].done = NULL; /* the body set RIP: leave */
 }
 
@@ -136,7 +136,7 @@ void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
 	unsigned miss;
-	s32 more = ti->in->opcode == 0xc2 ? (s32)(u16)ti->in->imm : 0;
+	s32 more = insn_now(t)->opcode == 0xc2 ? (s32)(u16)insn_now(t)->imm : 0;
 	if (in_window(t)) {
 		window_load(t, H_R10, H_R9, 0);
 		ti->saved = t->saved;
@@ -158,10 +158,10 @@ void emit_ret(struct tr *t, struct tinsn *ti, bool live)
 /* r10 = the operand of an indirect jump or call. */
 static void emit_target(struct tr *t, struct tinsn *ti, bool live)
 {
-	if (ti->in->pfx & PFX_MEM)
+	if (insn_now(t)->pfx & PFX_MEM)
 		load_m(t, ti, live); /* its miss has no `done`: the body set RIP */
 	else
-		reg_to(&t->e, H_R10, ti->in->rm);
+		reg_to(&t->e, H_R10, insn_now(t)->rm);
 }
 
 void emit_jmp_e(struct tr *t, struct tinsn *ti, bool live)
@@ -181,7 +181,7 @@ void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
 	ti->saved = t->saved;
 	new_rip(t, ti);
 	if (in_window(t)) {
-		e_mov_imm(e, H_R10, ti->rip + ti->in->len);
+		e_mov_imm(e, H_R10, ti->rip + ti->len);
 		window_store(t, H_R10, -(s32)t->word);
 		move_rsp(t, -(s32)t->word);
 		e_gs_load(e, H_R10, G(cpu.rip));
@@ -189,7 +189,7 @@ void emit_call_e(struct tr *t, struct tinsn *ti, bool live)
 		return;
 	}
 	miss = emit_lookup_at(t, ti, R_RSP, -(s32)t->word, true);
-	e_mov_imm(e, H_R11, ti->rip + ti->in->len);
+	e_mov_imm(e, H_R11, ti->rip + ti->len);
 	store_r11(t);
 	move_rsp(t, -(s32)t->word);
 	e_gs_load(e, H_R10, G(cpu.rip));

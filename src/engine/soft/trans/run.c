@@ -23,6 +23,7 @@
 #include "host/fail.h"
 
 #define ORDER (1u << 18)
+#define STORE_FIRST 16u /* 0 is no place in it */
 /* A slot that misses more often than once in so many cycles is worse than a lookup. */
 #define SLOT_MISSES 256u
 #define SLOT_CYCLES 400u
@@ -51,6 +52,7 @@ int trans_open(struct vcpu *v)
 		return FAIL(-ENOMEM, "out of memory");
 	v->trans = x;
 	x->store_size = TRANS_STORE;
+	x->store_used = STORE_FIRST;
 	x->store = mmap(NULL, TRANS_STORE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	x->order = malloc(ORDER * sizeof(*x->order));
@@ -123,7 +125,8 @@ void trans_reset(struct vcpu *v)
 		x->store_peak = x->store_used;
 	x->used = x->stubs;
 	x->ordered = 0;
-	x->store_used = x->slot_next[0] = x->slot_next[1] = 0;
+	x->store_used = STORE_FIRST;
+	x->slot_next[0] = x->slot_next[1] = 0;
 	x->resets++;
 	v->native_gen++;
 	v->link = NULL;
@@ -143,15 +146,25 @@ static struct tpage **frame_slot(struct trans *x, const struct soft_page *info)
 	return &x->frame[(u64)info / sizeof(*info) % TRANS_HASH];
 }
 
+static struct tpage *page_known(struct trans *x, const struct block *b)
+{
+	u64 rip = b->rip & ~0xfffull;
+	gpa_t gpa = b->gpa & ~0xfffull;
+	struct tpage *p;
+	for (p = *page_slot(x, gpa, rip); p; p = p->chain)
+		if (p->gpa == gpa && p->rip == rip && p->mode == b->mode)
+			break;
+	return p;
+}
+
 struct tpage *trans_page(struct trans *x, const struct block *b)
 {
 	u64 rip = b->rip & ~0xfffull;
 	gpa_t gpa = b->gpa & ~0xfffull;
-	struct tpage **slot = page_slot(x, gpa, rip), *p;
+	struct tpage **slot = page_slot(x, gpa, rip), *p = page_known(x, b);
 	u32 need = (sizeof(*p) + 15) & ~15u;
-	for (p = *slot; p; p = p->chain)
-		if (p->gpa == gpa && p->rip == rip && p->mode == b->mode)
-			return p;
+	if (p)
+		return p;
 	if (x->store_used + need > x->store_size || x->desc_used + 4096 > BIT64(28))
 		return NULL;
 	p = (struct tpage *)(void *)(x->store + x->store_used);
@@ -260,6 +273,49 @@ void trans_known(struct trans *x, struct tpage *p, struct tblock *t)
 		desc_set(x, t, true);
 }
 
+/* Blocks are made one behind the other, in the store as in the cache: the last whose record, or
+ * code, begins at or before `at`; NULL: none. */
+static struct tblock *block_of(const struct trans *x, const void *at)
+{
+	u32 lo = 0, hi = x->ordered;
+	while (hi - lo > 1) {
+		u32 mid = (lo + hi) / 2;
+		if ((const u8 *)x->order[mid] <= (const u8 *)at)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return x->order[lo];
+}
+
+static struct tblock *block_with(const struct trans *x, const u8 *code)
+{
+	u32 lo = 0, hi = x->ordered;
+	if (!hi)
+		return NULL;
+	while (hi - lo > 1) {
+		u32 mid = (lo + hi) / 2;
+		if (x->order[mid]->start <= code)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return x->order[lo];
+}
+
+static bool code_changed(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->engine->changes, __ATOMIC_RELAXED) != v->trans->changed_seen;
+}
+
+struct tabled *trans_tabled(struct trans *x, u64 rip, u32 mode)
+{
+	struct tabled *t = &x->tabled[(rip ^ rip >> 12) % TRANS_TABLED];
+	if (t->rip != rip || t->mode != mode)
+		t->which = 0;
+	return t;
+}
+
 /* Translated and found by its page; NULL if it cannot be, or changed meanwhile. */
 static struct tblock *make(struct vcpu *v, struct block *b, bool plain)
 {
@@ -299,27 +355,23 @@ struct tblock *trans_whole(struct vcpu *v, struct block *b)
 	return b->plain;
 }
 
-/* Is it the instruction at b's start, in the same page under the same address and mode? Between its
+/* Is its instruction the one at b's start, in the same page under the same address and mode? Between its
  * asking and now an interrupt may have led anywhere. */
-static bool starts_at(const struct trans *x, const struct block *b, const struct tinsn *ti)
+static bool starts_at(const struct trans *x, const struct block *b, const struct tguard *g)
 {
-	const struct tpage *p;
-	if (ti->rip != b->rip)
+	const struct tpage *p = page_known((struct trans *)(uintptr_t)x, b);
+	if (!p || g->ti->rip != b->rip)
 		return false;
-	for (p = *page_slot((struct trans *)(uintptr_t)x, b->gpa & ~0xfffull, b->rip & ~0xfffull);
-	     p; p = p->chain)
-		if (p->gpa == (b->gpa & ~0xfffull) && p->rip == (b->rip & ~0xfffull) &&
-		    p->mode == b->mode)
-			for (const struct tblock *t = p->blocks; t; t = t->sibling)
-				if (ti >= t->ti && ti < t->ti + t->count)
-					return true;
+	for (const struct tblock *t = p->blocks; t; t = t->sibling)
+		if (g >= t->guard && g < t->guard + t->guards)
+			return true;
 	return false;
 }
 
 struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *otherwise)
 {
 	const struct trans *x = v->trans;
-	struct tinsn *from = v->plain;
+	struct tguard *from = v->plain;
 	u64 gen = v->native_gen;
 	struct tblock *t;
 	v->plain = NULL;
@@ -331,17 +383,31 @@ struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *other
 	return t;
 }
 
+/* The translation of what b was decoded from, if there is one: the decoder's store is emptied more
+ * often than the cache. */
+static struct tblock *made_before(struct vcpu *v, const struct block *b)
+{
+	struct trans *x = v->trans;
+	const struct tpage *p = page_known(x, b);
+	u32 code = p ? x->desc[2 * (p->desc + (b->rip & 0xfff)) + 1] : 0;
+	struct tblock *t = code && !code_changed(v) ? block_with(x, x->rw + code) : NULL;
+	return t && t->page == p && t->block_rip == b->rip && !t->dropped ? t : NULL;
+}
+
 struct tblock *trans_block(struct vcpu *v, struct block *b)
 {
-	struct tblock *t;
-	if (likely(b->native && b->native_gen == v->native_gen && v->cpu.flat))
-		return b->native;
+	struct tblock *t = b->native;
+	if (likely(t && b->native_gen == v->native_gen && v->cpu.flat && !t->dropped))
+		return t;
 	if (!code_known(&v->cpu, b->rip) || b->untranslated || b->mode & MODE_STEP || !b->trusted)
 		return NULL;
-	if (++b->runs < v->engine->hot_runs)
+	t = made_before(v, b);
+	if (!t && ++b->runs < v->engine->hot_runs)
 		return NULL;
-	trans_room(v);
-	t = make(v, b, false);
+	if (!t) {
+		trans_room(v);
+		t = make(v, b, false);
+	}
 	if (!t)
 		return NULL;
 	b->native = t;
@@ -410,17 +476,19 @@ static void x87_pointers(struct vcpu *v)
 {
 	struct cpu *c = &v->cpu;
 	const struct tinsn *ti;
+	const struct insn *in;
 	if (likely(!v->hot.x87))
 		return;
 	ti = (const struct tinsn *)(const void *)(v->trans->store + v->hot.x87);
 	v->hot.x87 = 0;
 	c->x87_rip = ti->rip;
 	c->x87_cs = c->s.seg[S_CS].sel;
-	c->x87_op = (u16)((ti->in->opcode & 7u) << 8 | ti->in->modrm);
-	if (!(ti->in->pfx & PFX_MEM))
+	in = trans_insn(v, ti);
+	c->x87_op = (u16)((in->opcode & 7u) << 8 | in->modrm);
+	if (!(in->pfx & PFX_MEM))
 		return;
 	c->x87_dp = v->hot.x87_dp;
-	c->x87_ds = c->s.seg[ti->in->seg].sel;
+	c->x87_ds = c->s.seg[in->seg].sel;
 }
 
 /* 32-bit code adds its registers as numbers of 64 bits: whatever bodies do to the upper halves,
@@ -476,31 +544,48 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 
 /* --- what stubs call --- */
 
-/* Blocks are made one behind the other, in the store as in the cache. */
-static struct tblock *block_of(const struct trans *x, const struct tinsn *ti)
+const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti)
 {
-	u32 lo = 0, hi = x->ordered;
-	while (hi - lo > 1) {
-		u32 mid = (lo + hi) / 2;
-		if ((const u8 *)x->order[mid] <= (const u8 *)ti)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return x->order[lo];
+	struct trans *x = v->trans;
+	const struct tblock *t;
+	const u8 *raw;
+	if (ti->copy)
+		return (const struct insn *)(const void *)(x->store + ti->copy);
+	t = block_of(x, ti);
+	raw = t->raw;
+	for (const struct tinsn *i = t->ti; i < ti; i++)
+		raw += i->len;
+	insn_decode(&x->cur, raw, ti->len, ti->rip, t->page->mode, v->cpu.model->features);
+	interp_bind(&x->cur, t->page->mode);
+	x->cur.off = 0;
+	return &x->cur;
 }
 
+/* What raises points at this instruction. */
 static void at(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
+	struct insn *cur = &v->trans->cur;
 	x87_pointers(v);
-	c->cur = ti->in;
-	c->blk_rip = ti->rip - ti->in->off;
+	cur->form = ti->form;
+	cur->seg = ti->seg;
+	cur->len = ti->len;
+	cur->off = 0;
+	c->cur = cur;
+	c->blk_rip = ti->rip;
 }
 
-static bool code_changed(const struct vcpu *v)
+/* Its body. */
+static const struct insn *do_it(struct vcpu *v, const struct tinsn *ti)
 {
-	return __atomic_load_n(&v->engine->changes, __ATOMIC_RELAXED) != v->trans->changed_seen;
+	struct cpu *c = &v->cpu;
+	const struct insn *in;
+	x87_pointers(v);
+	in = trans_insn(v, ti);
+	c->cur = in;
+	c->blk_rip = ti->rip - in->off;
+	in->fn(c, in);
+	return in;
 }
 
 /* 1: leave, RIP is set. */
@@ -510,7 +595,7 @@ static u64 after_body(struct vcpu *v, const struct tinsn *ti)
 	table_mode(v);
 	cut_registers(c);
 	if (unlikely(code_changed(v) || !c->flat)) { /* alignment is checked */
-		c->rip = ti->rip + ti->in->len;
+		c->rip = ti->rip + ti->len;
 		return 1;
 	}
 	v->hot.status = (u32)image_of(c);
@@ -521,10 +606,8 @@ static u64 after_body(struct vcpu *v, const struct tinsn *ti)
 
 u64 trans_interp(struct vcpu *v, struct tinsn *ti)
 {
-	struct cpu *c = &v->cpu;
-	flags_in(c, v->hot.status);
-	at(v, ti);
-	ti->in->fn(c, ti->in);
+	flags_in(&v->cpu, v->hot.status);
+	do_it(v, ti);
 	return after_body(v, ti);
 }
 
@@ -533,9 +616,7 @@ u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
-	at(v, ti);
-	ti->in->fn(c, ti->in);
-	fast_learn(v, ti->in);
+	fast_learn(v, do_it(v, ti));
 	tsc_ready(v);
 	if (v->lockstep || __atomic_load_n(&c->event, __ATOMIC_RELAXED) || c->mode & MODE_STEP ||
 	    !code_known(c, c->rip) || code_changed(v))
@@ -547,10 +628,14 @@ u64 trans_interp_end(struct vcpu *v, struct tinsn *ti)
 }
 
 /* In 32-bit code: does FS or GS add no more than its base, and lead to all of the operand? */
-static bool within_segment(const struct cpu *c, const struct tinsn *ti)
+static bool within_segment(struct vcpu *v, const struct tinsn *ti)
 {
-	const struct insn *in = ti->in;
-	if (c->mode & MODE_64 || !(in->pfx & PFX_MEM) || (in->seg != S_FS && in->seg != S_GS))
+	const struct cpu *c = &v->cpu;
+	const struct insn *in;
+	if (c->mode & MODE_64 || (ti->seg != S_FS && ti->seg != S_GS))
+		return true;
+	in = trans_insn(v, ti);
+	if (!(in->pfx & PFX_MEM))
 		return true;
 	return c->seg_wide >> in->seg & 1 && mem_ea(c, in) + ti->size - 1 <= 0xffffffffu;
 }
@@ -562,16 +647,16 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 	bool write = insn & 1;
 	enum cpu_view view = (enum cpu_view)(c->view - c->views);
 	struct tlb_entry *e = &c->view->e[va >> 12 & (TLB_ENTRIES - 1)];
-	unsigned at_end = insn_forms[ti->in->form].attr & IA_END;
+	unsigned at_end = insn_forms[ti->form].attr & IA_END;
 	v->trans->misses++;
 	table_looked(v, va);
 	flags_in(c, v->hot.status);
 	at(v, ti);
-	if (canonical(va) && within_segment(c, ti)) {
+	if (canonical(va) && within_segment(v, ti)) {
 		lockstep_fill(v, true);
 		/* a fault of alignment comes before a page fault: the body knows */
 		if ((write ? e->w : e->r) != va >> 12 && !(va & (ti->size - 1u)) &&
-		    insn_forms[ti->in->form].state != IST_X87) /* as #MF does */
+		    insn_forms[ti->form].state != IST_X87) /* as #MF does */
 			walk_translate(c, va, write ? ACC_WRITE : ACC_READ, view);
 		lockstep_fill(v, false);
 		if ((write ? e->w : e->r) == va >> 12 && (va & 0xfff) + ti->size <= 0x1000) {
@@ -581,7 +666,7 @@ u64 trans_miss(struct vcpu *v, u64 insn, u64 va)
 			return e->add + 1;
 		}
 	}
-	ti->in->fn(c, ti->in);
+	do_it(v, ti);
 	if (at_end)
 		return 2;
 	return after_body(v, ti) ? 2 : 0;
@@ -592,23 +677,22 @@ u64 trans_fault(struct vcpu *v, struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	flags_in(c, v->hot.status);
-	at(v, ti);
-	ti->in->fn(c, ti->in);
-	if (!(insn_forms[ti->in->form].attr & IA_END))
-		c->rip = ti->rip + ti->in->len;
+	do_it(v, ti);
+	if (!(insn_forms[ti->form].attr & IA_END))
+		c->rip = ti->rip + ti->len;
 	return 0;
 }
 
 /* 0: no window for it: RIP is set, go on without. */
-u64 trans_stack(struct vcpu *v, struct tinsn *ti)
+u64 trans_stack(struct vcpu *v, struct tguard *g)
 {
 	struct cpu *c = &v->cpu;
-	unsigned base = ti->leave ? R_RBP : R_RSP;
+	unsigned base = g->leave ? R_RBP : R_RSP;
 	table_looked(v, c->r[base]);
-	if (table_stack(v, c->r[base] + (u64)(s64)ti->stack_lo, ti->stack_len))
+	if (table_stack(v, c->r[base] + (u64)(s64)g->lo, g->len))
 		return 1;
-	c->rip = ti->rip;
-	v->plain = ti;
+	c->rip = g->ti->rip;
+	v->plain = g;
 	return 0;
 }
 
@@ -617,19 +701,22 @@ static void table_from_now_on(struct vcpu *v, const struct tinsn *ti)
 {
 	struct trans *x = v->trans;
 	struct tblock *t = block_of(x, ti);
-	if (!t->source || t->dropped || t->plain)
+	struct tabled *which = trans_tabled(x, t->block_rip, t->page->mode);
+	if (t->dropped || t->plain)
 		return;
-	t->source->tabled |= BIT64((u64)(ti - t->ti) % (t->count / t->rounds));
-	t->source->native = NULL;
+	which->rip = t->block_rip;
+	which->mode = t->page->mode;
+	which->which |= BIT64((u64)(ti - t->ti) % (t->count / t->rounds));
 	block_drop(v, t);
 }
 
 /* The page of a family, from va on, if it may be accessed as all of them will. 0: no window for it:
  * RIP is set, go on without. */
-u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va)
+u64 trans_slot(struct vcpu *v, struct tguard *g, u64 va)
 {
+	const struct tinsn *ti = g->ti;
 	struct cpu *c = &v->cpu;
-	u64 page = va >> 12, own = va + ti->slot_at, now;
+	u64 page = va >> 12, own = va + g->own, now;
 	struct tlb_entry *e = &c->view->e[page & (TLB_ENTRIES - 1)];
 	v->trans->misses++;
 	table_looked(v, va);
@@ -639,32 +726,32 @@ u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va)
 		table_from_now_on(v, ti);
 		goto plain;
 	}
-	if (!canonical(va) || (va & 0xfff) + ti->slot_len > RAM_PAGE)
+	if (!canonical(va) || (va & 0xfff) + g->len > RAM_PAGE)
 		goto plain;
 	lockstep_fill(v, true);
 	/* faults of alignment and #MF come first: the body knows */
 	if ((ti->write ? e->w : e->r) != page && !(own & (ti->size - 1u)) &&
-	    insn_forms[ti->in->form].state != IST_X87)
+	    insn_forms[ti->form].state != IST_X87)
 		walk_translate(c, own, ti->write ? ACC_WRITE : ACC_READ,
 			       (enum cpu_view)(c->view - c->views));
 	lockstep_fill(v, false);
-	if ((ti->slot_write ? e->w : e->r) != page)
+	if ((g->write ? e->w : e->r) != page)
 		goto plain;
 	table_fill(v, va, (enum cpu_view)(c->view - c->views));
 	if (v->lockstep)
 		e->w = TLB_NONE;
-	table_slot(v, ti->slot, va);
-	if (!ti->left) {
+	table_slot(v, g->slot, va);
+	if (!g->left) {
 		now = __builtin_ia32_rdtsc();
-		if (now - ti->stamp < SLOT_MISSES * SLOT_CYCLES)
+		if (now - g->stamp < SLOT_MISSES * SLOT_CYCLES)
 			table_from_now_on(v, ti);
-		ti->stamp = now;
-		ti->left = SLOT_MISSES;
+		g->stamp = now;
+		g->left = SLOT_MISSES;
 	}
 	return 1;
 plain:
 	c->rip = ti->rip;
-	v->plain = ti;
+	v->plain = g;
 	return 0;
 }
 
@@ -681,8 +768,8 @@ bool trans_fixup(u64 *rip, u64 *r10)
 {
 	struct trans *x = self ? self->trans : NULL;
 	u64 off;
-	u32 lo = 0, hi, n;
-	struct tblock *t;
+	u32 n;
+	const struct tblock *t;
 	if (!x || *rip - (u64)x->rx >= x->used)
 		return false;
 	off = *rip - (u64)x->rx;
@@ -694,16 +781,9 @@ bool trans_fixup(u64 *rip, u64 *r10)
 		*rip = (u64)(x->rx + (x->unknown_saved - x->rw));
 		return true;
 	}
-	if (!x->ordered)
+	t = block_with(x, x->rw + off);
+	if (!t)
 		return false;
-	for (hi = x->ordered; hi - lo > 1;) {
-		u32 mid = (lo + hi) / 2;
-		if ((u64)(x->order[mid]->start - x->rw) <= off)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	t = x->order[lo];
 	off -= (u64)(t->start - x->rw);
 	for (n = t->count; n-- > 0 && t->ti[n].at > off;)
 		;

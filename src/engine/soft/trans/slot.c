@@ -12,7 +12,7 @@
  * without windows (TX_PLAIN).
  *
  * Only for CPL 3, where the view cannot change inside a block. A site that meets another page all
- * the time gets lookups instead (block.tabled).
+ * the time gets lookups instead (struct tabled).
  *
  * In 32-bit code registers are cut to 32 bits when they move, and sums are not: the guard's, of 64
  * bits, holds for pages below 4 GiB only (the last one is never in a slot). So that the sum of a
@@ -165,10 +165,10 @@ static bool fixed_address(const struct insn *in)
 /* Bytes at the memory operand that a family may have; 0: none. */
 static unsigned operand(const struct tr *t, unsigned i, const struct tclass *c)
 {
-	const struct insn *in = t->in[i];
+	const struct insn *in = &t->in[i];
 	bool mem = in->pfx & PFX_MEM && (c->kind == T_COPY || c->kind == T_PUSH_M ||
 					 c->kind == T_JMP_E || c->kind == T_CALL_E);
-	if (!mem || in->asz != t->word || t->b->tabled >> place_of(t, i) & 1 ||
+	if (!mem || in->asz != t->word || t->tabled >> place_of(t, i) & 1 ||
 	    (c->kind == T_COPY && in_window_at(t, i)))
 		return 0;
 	if (in->disp != (s32)in->disp && !fixed_address(in))
@@ -201,7 +201,8 @@ static u32 slot_new(struct trans *x, bool write)
 
 static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool write)
 {
-	const struct insn *in = t->in[i];
+	const struct insn *in = &t->in[i];
+	struct tguard *g;
 	unsigned b = in->base / 8u, x = in->index / 8u;
 	unsigned seg = in->seg == S_FS || in->seg == S_GS ? in->seg + 1u : 0;
 	bool fixed = b == 16 && x == 16 && !seg;
@@ -248,9 +249,12 @@ static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool w
 	}
 	f = &w->family[k];
 	t->slot[i] = f->first + 1;
-	t->t->ti[f->first].slot_len = (u16)(f->hi - f->lo);
-	t->t->ti[f->first].slot_at = (u16)(f->first_at - f->lo);
-	t->t->ti[f->first].slot_write = f->write;
+	g = t->slot_guard[f->first];
+	if (!g)
+		g = t->slot_guard[f->first] = guard_new(t, f->first);
+	g->len = (u16)(f->hi - f->lo);
+	g->own = (u16)(f->first_at - f->lo);
+	g->write = f->write;
 }
 
 /* Finds the families of the block; the first operand of each gets the extent. */
@@ -263,11 +267,12 @@ void slot_find(struct tr *t, const struct tclass *c)
 		unsigned size = operand(t, i, &c[i]);
 		if (size)
 			join(t, &w, i, size, c[i].kind == T_COPY && c[i].write);
-		step(&w, t->in[i], &c[i], t->word);
+		step(&w, &t->in[i], &c[i], t->word);
 	}
 	for (unsigned i = 0; i < t->count; i++) { /* it is known now which of them write */
-		if (t->t->ti[i].slot_len)
-			t->slot[i] = slot_new(t->x, t->t->ti[i].slot_write);
+		struct tguard *g = t->slot_guard[i];
+		if (g)
+			g->slot = t->slot[i] = slot_new(t->x, g->write);
 		else if (t->slot[i])
 			t->slot[i] = t->slot[t->slot[i] - 1];
 	}
@@ -279,16 +284,16 @@ bool in_family(const struct tr *t)
 }
 
 /* Before the first operand of a family. Leaves r11 (and what the operand needs of r10). */
-void slot_guard(struct tr *t, struct tinsn *ti, bool live)
+void slot_guard(struct tr *t, bool live)
 {
+	struct tguard *g = t->slot_guard[t->i];
 	struct emit *e = &t->e;
-	struct insn in = *ti->in;
+	struct insn in = *insn_now(t);
 	struct side *s;
 	struct ea ea;
 	bool fixed = fixed_address(&in);
 	in.asz = 8;
-	in.disp -= ti->slot_at;
-	ti->slot = t->slot[t->i];
+	in.disp -= g->own;
 	flags_away(t, live);
 	if (fixed)
 		ea = (struct ea){
@@ -297,24 +302,25 @@ void slot_guard(struct tr *t, struct tinsn *ti, bool live)
 		e8(e, 0x65); /* cmp qword gs:[slot], imm32 */
 		e8(e, 0x48);
 		e8(e, 0x81);
-		e_mem(e, 7, NOREG, NOREG, 0, (s32)ti->slot);
+		e_mem(e, 7, NOREG, NOREG, 0, (s32)g->slot);
 		e32(e, (u32)in.disp & ~0xfffu);
 	} else if (fixed) {
 		e_mov_imm(e, H_R10, (u64)in.disp & ~0xfffull);
-		e_gs(e, true, 0x3b, H_R10, ti->slot); /* cmp */
+		e_gs(e, true, 0x3b, H_R10, g->slot); /* cmp */
 	} else {
 		emit_ea(t, &in, &ea);
-		e_gs(e, true, 0x2b, H_R10, ti->slot); /* sub */
+		e_gs(e, true, 0x2b, H_R10, g->slot); /* sub */
 		e8(e, 0x49);			      /* cmp r10, imm32 */
 		e8(e, 0x81);
 		e8(e, 0xfa);
-		e32(e, RAM_PAGE - ti->slot_len);
+		e32(e, RAM_PAGE - g->len);
 	}
 	s = side_new(t);
 	s->kind = SIDE_SLOT;
 	s->from = e_jcc_fwd(e, fixed ? 5 : 7);
 	s->back = e->p;
-	s->ti = ti;
+	s->ti = g->ti;
+	s->guard = g;
 	s->ea = ea;
 }
 

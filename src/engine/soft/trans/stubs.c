@@ -315,20 +315,20 @@ static void swap_gs(struct emit *e, u32 a, u32 b)
 static void across_pages(struct emit *e)
 {
 	u8 *no[2];
-	word_of_r10(e, 0xbf, H_R11, offsetof(struct tinsn, stack_lo));
+	word_of_r10(e, 0xbf, H_R11, offsetof(struct tguard, lo));
 	e_lea(e, H_R11, H_R11, H_R9, 0, 0, 8);
 	e8(e, 0x41); /* and r11d, 4095 */
 	e8(e, 0x81);
 	e8(e, 0xe3);
 	e32(e, RAM_PAGE - 1);
-	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tinsn, stack_len));
+	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tguard, len));
 	e_lea(e, H_R11, H_R11, H_RAX, 0, 0, 8);
 	e8(e, 0x49); /* cmp r11, 4096 */
 	e8(e, 0x81);
 	e8(e, 0xfb);
 	e32(e, RAM_PAGE);
 	no[0] = e_jcc_fwd(e, 6);
-	e_load(e, 8, H_R11, H_R10, NOREG, 0, (s32)offsetof(struct tinsn, plain));
+	e_load(e, 8, H_R11, H_R10, NOREG, 0, (s32)offsetof(struct tguard, plain));
 	e8(e, 0x4d); /* test r11, r11 */
 	e8(e, 0x85);
 	e8(e, 0xdb);
@@ -355,7 +355,7 @@ static void known_stack(struct emit *e, bool narrow)
 {
 	u8 *no[2], *high = NULL;
 	e_gs_store(e, H_RCX, G(hot.rcx));
-	word_of_r10(e, 0xbf, H_R11, offsetof(struct tinsn, stack_lo));
+	word_of_r10(e, 0xbf, H_R11, offsetof(struct tguard, lo));
 	e_lea(e, H_R11, H_R11, H_R9, 0, 0, 8);
 	if (narrow)
 		high = if_last_page(e, H_R11);
@@ -365,7 +365,7 @@ static void known_stack(struct emit *e, bool narrow)
 	e8(e, 0x81); /* and ecx, 4095 */
 	e8(e, 0xe1);
 	e32(e, RAM_PAGE - 1);
-	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tinsn, stack_len));
+	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tguard, len));
 	e_lea(e, H_RAX, H_RAX, H_RCX, 0, 0, 8);
 	e8(e, 0x3d); /* cmp eax, 4096 */
 	e32(e, RAM_PAGE);
@@ -396,15 +396,15 @@ static void known_stack(struct emit *e, bool narrow)
 	e_gs_load(e, H_RCX, G(hot.rcx));
 }
 
-/* r10 tinsn, its bytes counted from r9: the window before this one may do. */
+/* r10 its guard, its bytes counted from r9: the window before this one may do. */
 static void other_stack(struct emit *e, bool narrow)
 {
 	u8 *no[2];
 	e_gs_store(e, H_RAX, G(hot.rax));
-	word_of_r10(e, 0xbf, H_R11, offsetof(struct tinsn, stack_lo));
+	word_of_r10(e, 0xbf, H_R11, offsetof(struct tguard, lo));
 	e_lea(e, H_R11, H_R11, H_R9, 0, 0, 8);
 	e_gs(e, true, 0x2b, H_R11, G(hot.other_page)); /* sub */
-	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tinsn, stack_len));
+	word_of_r10(e, 0xb7, H_RAX, offsetof(struct tguard, len));
 	e8(e, 0x49); /* cmp r11, 4095 */
 	e8(e, 0x81);
 	e8(e, 0xfb);
@@ -426,7 +426,7 @@ static void other_stack(struct emit *e, bool narrow)
 	e_gs_load(e, H_RAX, G(hot.rax));
 }
 
-/* r10 tinsn; the flags are in hot.status or nowhere. Comes back with a window, or leaves. */
+/* r10 the guard; the flags are in hot.status or nowhere. Comes back with a window, or leaves. */
 static void into_stack(struct emit *e)
 {
 	u8 *out;
@@ -448,7 +448,7 @@ static void into_stack(struct emit *e)
 	leave(e);
 }
 
-/* r10: first byte of a family, r11: its tinsn; the flags are in hot.status or nowhere. Comes back
+/* r10: first byte of a family, r11: its guard; the flags are in hot.status or nowhere. Comes back
  * with its slot filled, or leaves. */
 static void into_slot(struct emit *e, bool narrow, bool write)
 {
@@ -462,7 +462,7 @@ static void into_slot(struct emit *e, bool narrow, bool write)
 	e8(e, 0xd0);
 	e8(e, 0x25); /* and eax, 4095 */
 	e32(e, RAM_PAGE - 1);
-	word_of(e, 0xb7, H_RCX, H_R11, offsetof(struct tinsn, slot_len));
+	word_of(e, 0xb7, H_RCX, H_R11, offsetof(struct tguard, len));
 	e_lea(e, H_RAX, H_RAX, H_RCX, 0, 0, 8);
 	e8(e, 0x3d); /* cmp eax, 4096 */
 	e32(e, RAM_PAGE);
@@ -475,13 +475,13 @@ static void into_slot(struct emit *e, bool narrow, bool write)
 	e8(e, 0x66); /* sub word [r11 + left], 1 */
 	e_rex(e, false, 0, 0, H_R11);
 	e8(e, 0x83);
-	e_mem(e, 5, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, left));
+	e_mem(e, 5, H_R11, NOREG, 0, (s32)offsetof(struct tguard, left));
 	e8(e, 1);
 	slow[1] = e_jcc_fwd(e, 4);
 	e_lea(e, H_RAX, H_RAX, NOREG, 0, -1, 8);
 	e_rex(e, false, H_RCX, 0, H_R11); /* mov ecx, [r11 + slot] */
 	e8(e, 0x8b);
-	e_mem(e, H_RCX, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, slot));
+	e_mem(e, H_RCX, H_R11, NOREG, 0, (s32)offsetof(struct tguard, slot));
 	e8(e, 0x49); /* and r10, -4096 */
 	e8(e, 0x81);
 	e8(e, 0xe2);
@@ -507,7 +507,7 @@ static void into_slot(struct emit *e, bool narrow, bool write)
 	e_gs_load(e, H_RCX, G(hot.rcx));
 	e8(e, 0xc3);
 	e_here(e, far); /* no window is of use; the code without, if it is there */
-	e_load(e, 8, H_RAX, H_R11, NOREG, 0, (s32)offsetof(struct tinsn, plain));
+	e_load(e, 8, H_RAX, H_R11, NOREG, 0, (s32)offsetof(struct tguard, plain));
 	e8(e, 0x48); /* test rax, rax */
 	e8(e, 0x85);
 	e8(e, 0xc0);

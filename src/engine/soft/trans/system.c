@@ -181,7 +181,7 @@ void emit_rdtsc(struct tr *t, struct tinsn *ti)
 	e8(e, 0xd2);
 	e8(e, 0x89);
 	e8(e, 0xc0);
-	if (ti->in->opcode == 0x01)
+	if (insn_now(t)->opcode == 0x01)
 		e_gs(e, false, 0x8b, H_RCX, G(cpu.s.tsc_aux));
 }
 
@@ -189,19 +189,19 @@ void emit_rdtsc(struct tr *t, struct tinsn *ti)
 void emit_mov_seg(struct tr *t, struct tinsn *ti, bool live)
 {
 	struct emit *e = &t->e;
-	const u32 sel = (u32)(G(cpu.s.seg) + ti->in->reg * sizeof(struct cpu_segment) +
+	const u32 sel = (u32)(G(cpu.s.seg) + insn_now(t)->reg * sizeof(struct cpu_segment) +
 			      offsetof(struct cpu_segment, sel));
-	bool mem = ti->in->pfx & PFX_MEM;
-	unsigned to = mem ? H_R11 : home[ti->in->rm] == NOREG ? H_R10 : home[ti->in->rm], miss = 0;
+	bool mem = insn_now(t)->pfx & PFX_MEM;
+	unsigned to = mem ? H_R11 : home[insn_now(t)->rm] == NOREG ? H_R10 : home[insn_now(t)->rm], miss = 0;
 	struct ea ea;
 	if (mem) {
 		flags_away(t, live);
-		emit_ea(t, ti->in, &ea);
+		emit_ea(t, insn_now(t), &ea);
 		miss = emit_lookup(t, ti, &ea, 2, true);
 		emit_host(t, &ea);
 		ti->saved = t->saved;
 	}
-	if (!mem && ti->in->osz == 2 && to != H_R10) {
+	if (!mem && insn_now(t)->osz == 2 && to != H_R10) {
 		e8(e, 0x66); /* mov to16, gs:[sel] */
 		e_gs(e, false, 0x8b, to, sel);
 		return;
@@ -217,11 +217,11 @@ void emit_mov_seg(struct tr *t, struct tinsn *ti, bool live)
 		e8(e, 0x89);
 		e8(e, 0x1a);
 		done_here(t, miss);
-	} else if (to == H_R10 && ti->in->osz == 2) {
+	} else if (to == H_R10 && insn_now(t)->osz == 2) {
 		e8(e, 0x66); /* mov gs:[slot], r10w */
-		e_gs(e, false, 0x89, H_R10, G_REG(ti->in->rm));
+		e_gs(e, false, 0x89, H_R10, G_REG(insn_now(t)->rm));
 	} else if (to == H_R10) {
-		e_gs_store(e, H_R10, G_REG(ti->in->rm));
+		e_gs_store(e, H_R10, G_REG(insn_now(t)->rm));
 	}
 }
 

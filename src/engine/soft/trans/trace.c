@@ -152,9 +152,13 @@ static void name_target(const struct tr *t, u64 target, char *out, size_t size)
 static void name_constant(const struct tr *t, u64 value, char *out, size_t size)
 {
 	u64 ti = value - (u64)t->t->ti, link = value - (u64)t->t->out;
+	u64 guard = value - (u64)t->t->guard;
 	if (ti < t->count * sizeof(struct tinsn))
 		snprintf(out, size, "instruction 0x%llx",
 			 (unsigned long long)t->rip[ti / sizeof(struct tinsn)]);
+	else if (guard < t->t->guards * sizeof(struct tguard))
+		snprintf(out, size, "guard before 0x%llx",
+			 (unsigned long long)t->t->guard[guard / sizeof(struct tguard)].ti->rip);
 	else if (link < sizeof(t->t->out))
 		snprintf(out, size, "link %u", (unsigned)(link / sizeof(struct tlink)));
 }
@@ -200,17 +204,18 @@ static void host_code(const struct vcpu *v, const struct tr *t, const u8 *from, 
 static void guest_insn(const struct vcpu *v, const struct tr *t, unsigned i)
 {
 	const struct tinsn *ti = &t->t->ti[i];
+	const struct tguard *window = t->stack_guard[i], *family = t->slot_guard[i];
 	char bytes[HEX * 3 + 1], text[DISASM_MAX];
-	line(v, "  0x%llx %-24s%s", (unsigned long long)ti->rip, hex(t->raw[i], ti->in->len, bytes),
-	     disasm(ti->in, t->b->mode, text));
-	if (ti->stack_len)
-		line(v, "    stack window: %s%+d to %+d", ti->leave ? "rbp" : "rsp", ti->stack_lo,
-		     ti->stack_lo + ti->stack_len);
+	line(v, "  0x%llx %-24s%s", (unsigned long long)ti->rip, hex(t->raw[i], ti->len, bytes),
+	     disasm(&t->in[i], t->b->mode, text));
+	if (window)
+		line(v, "    stack window: %s%+d to %+d", window->leave ? "rbp" : "rsp", window->lo,
+		     window->lo + window->len);
 	else if (t->window[i])
 		line(v, "    in the stack window");
-	if (ti->slot_len)
-		line(v, "    family of %u bytes, its own at +%u, %s", ti->slot_len, ti->slot_at,
-		     ti->slot_write ? "read and written" : "read");
+	if (family)
+		line(v, "    family of %u bytes, its own at +%u, %s", family->len, family->own,
+		     family->write ? "read and written" : "read");
 	if (t->slot[i])
 		line(v, "    operand in slot %u",
 		     (unsigned)((t->slot[i] - offsetof(struct vcpu, hot.slot)) /
@@ -249,7 +254,7 @@ static void host_sides(const struct vcpu *v, const struct tr *t)
 static bool block_wanted(const struct vcpu *v, const struct tblock *t)
 {
 	for (unsigned i = 0; i < t->count; i++)
-		if (wanted(v, t->ti[i].rip, t->ti[i].in->len))
+		if (wanted(v, t->ti[i].rip, t->ti[i].len))
 			return true;
 	return false;
 }

@@ -64,23 +64,27 @@ struct check;
 
 /* A guest instruction as helpers see it. */
 struct tinsn {
-	const struct insn *in; /* the decoded block's, or a copy in the store */
 	u64 rip;
-	u8 size;    /* of its memory accesses */
+	u32 at;	  /* its host code, from the block's start */
+	u32 copy; /* what the decoder made of it, from the store's start; 0: see trans_insn() */
+	u16 form;
+	u8 size; /* of its memory accesses */
+	u8 len, seg;
 	bool saved; /* when it faults in the host, the flags are in hot.status */
-	bool leave; /* LEAVE: its stack window is counted from RBP */
-	u32 at;	    /* its host code, from the block's start */
-	/* the first of a stack window: its bytes, from RSP (LEAVE: RBP) before it; len 0: it is not
-	 */
-	s16 stack_lo;
-	u16 stack_len;
-	u8 *plain; /* the first of a window: code from here on without windows, or NULL */
-	/* the first of a family: its bytes, where its own operand is among them, its slot's offset
-	 * from GS; misses until somebody looks how often they come, and when that was */
-	u16 slot_len, slot_at, left;
-	bool slot_write, write; /* one of the family writes; this one does */
-	u32 slot;
-	u64 stamp;
+	bool write; /* it writes its memory operand */
+};
+
+/* What stands before the first instruction of a stack window or a family (window.c, slot.c). */
+struct tguard {
+	struct tinsn *ti; /* that one */
+	u8 *plain;	  /* code from there on without windows, or NULL */
+	s16 lo;		  /* a window's bytes, from RSP (LEAVE: RBP) before it */
+	u16 len;	  /* bytes of either */
+	u16 own;	  /* a family's: where ti's operand is among them */
+	u16 left;	  /* misses until somebody looks how often they come */
+	u32 slot;	  /* a family's slot, from GS; 0: a window */
+	bool write, leave; /* one of the family writes; LEAVE: counted from RBP */
+	u64 stamp;	   /* when somebody looked */
 };
 
 /* A jump from one block to another in the same guest page. */
@@ -101,15 +105,16 @@ struct tblock {
 	struct tblock *cross_next;
 	u8 rounds; /* a loop's body is there so many times */
 	bool dropped, plain;
-	bool vec;	      /* the vector registers are in the host's */
-	struct block *source; /* what it was made of, or NULL */
+	bool vec; /* the vector registers are in the host's */
+	u16 count, guards;
 	u64 block_rip;
+	struct tguard *guard;
+	const u8 *raw; /* bytes of its instructions, one behind the other */
 	struct tlink *in;
 	struct tlink out[2];
 	u8 *start;
 	u8 *code, *code_saved;	       /* entries: flags in the host's, in hot.status */
 	u8 *code_vec, *code_vec_saved; /* the same for those that come from a block with `vec` */
-	u16 count;
 	struct tinsn ti[];
 };
 
@@ -206,8 +211,17 @@ struct fast_way {
 	bool known;
 };
 
+/* Operands of a block that are looked up, see slot.c: bit i is instruction i. */
+#define TRANS_TABLED 1024u
+struct tabled {
+	u64 rip, which;
+	u32 mode;
+};
+
 struct trans {
 	struct fast_way in, out;
+	struct tabled tabled[TRANS_TABLED];
+	struct insn cur; /* the instruction that a helper speaks of */
 	struct check *check; /* check.c's own, or NULL */
 	struct cross cross[TRANS_CROSS];
 	u8 *rw, *rx; /* the code cache, twice */
@@ -290,11 +304,16 @@ u64 trans_interp(struct vcpu *v, struct tinsn *ti);
 u64 trans_interp_end(struct vcpu *v, struct tinsn *ti);
 u64 trans_miss(struct vcpu *v, u64 ti, u64 va);
 u64 trans_fault(struct vcpu *v, struct tinsn *ti);
-u64 trans_stack(struct vcpu *v, struct tinsn *ti);
-u64 trans_slot(struct vcpu *v, struct tinsn *ti, u64 va);
+u64 trans_stack(struct vcpu *v, struct tguard *g);
+u64 trans_slot(struct vcpu *v, struct tguard *g, u64 va);
 void trans_fpu(struct vcpu *v);
 /* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
 bool trans_fixup(u64 *rip, u64 *r10);
+
+/* What the decoder makes of ti; good until the next call. */
+const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti);
+/* Which operands of the block at rip are looked up. */
+struct tabled *trans_tabled(struct trans *x, u64 rip, u32 mode);
 
 /* fast.c: 0: its body */
 u64 trans_syscall(struct vcpu *v, struct tinsn *ti);

@@ -83,15 +83,15 @@ static void emit_sides(struct tr *t)
 			e_jmp(e, t->x->interp_end_saved);
 			break;
 		case SIDE_STACK:
-			e_mov_imm(e, H_R10, (u64)s->ti);
+			e_mov_imm(e, H_R10, (u64)s->guard);
 			e_call(e,
-			       s->ti->leave ? t->x->stack_leave : t->x->stack_stub[t->word == 4]);
+			       s->guard->leave ? t->x->stack_leave : t->x->stack_stub[t->word == 4]);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_SLOT:
 			emit_ea_again(e, &s->ea);
-			e_mov_imm(e, H_R11, (u64)s->ti);
-			e_call(e, t->x->slot_stub[t->word == 4][s->ti->slot_write]);
+			e_mov_imm(e, H_R11, (u64)s->guard);
+			e_call(e, t->x->slot_stub[t->word == 4][s->guard->write]);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_EXIT:
@@ -121,7 +121,7 @@ static bool away_first(const struct tr *t, const struct tclass *c)
 	if (t->vec || (t->second && !t->second_at))
 		return true;
 	for (unsigned i = 0; i < t->count; i++) {
-		const struct insn *in = t->in[i];
+		const struct insn *in = &t->in[i];
 		switch ((enum tkind)c[i].kind) {
 		case T_COPY:
 			if (in->pfx & PFX_MEM)
@@ -232,7 +232,7 @@ static void emit_followed(struct tr *t, struct tinsn *ti, bool call)
 	poll_if_back(t, ti);
 	if (!call)
 		return;
-	e_mov_imm(e, H_R10, ti->rip + ti->in->len);
+	e_mov_imm(e, H_R10, ti->rip + ti->len);
 	window_store(t, H_R10, -(s32)t->word);
 	move_rsp(t, -(s32)t->word);
 }
@@ -248,19 +248,19 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 		flags_away(t, true);
 		emit_second(t, ti->rip);
 	}
-	if (ti->stack_len || ti->slot_len || !leaves_r10(ti->in, c))
+	if (t->stack_guard[i] || t->slot_guard[i] || !leaves_r10(&t->in[i], c))
 		t->r10_holds = 0;
-	if (ti->stack_len)
-		window_guard(t, ti, live);
-	if (ti->slot_len)
-		slot_guard(t, ti, live);
+	if (t->stack_guard[i])
+		window_guard(t, live);
+	if (t->slot_guard[i])
+		slot_guard(t, live);
 	ti->saved = t->saved;
 	switch ((enum tkind)c->kind) {
 	case T_INTERP: emit_interp(t, ti); break;
 	case T_END: emit_end(t, ti); return false;
 	case T_COPY: emit_copy(t, ti, c, t->raw[i], live); break;
 	case T_NOP: break;
-	case T_LEA: emit_lea(t, ti); break;
+	case T_LEA: emit_lea(t); break;
 	case T_PUSH_R: emit_push(t, ti, false, live); break;
 	case T_PUSH_I: emit_push(t, ti, true, live); break;
 	case T_PUSH_M: emit_push_m(t, ti, live); break;
@@ -303,26 +303,66 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 	return true;
 }
 
+struct tguard *guard_new(struct tr *t, unsigned i)
+{
+	struct tguard *g = &t->t->guard[t->t->guards++];
+	*g = (struct tguard){.ti = &t->t->ti[i], .left = 1};
+	return g;
+}
+
+/* Do helpers ask for it again and again, or must it be what it was? */
+static bool wants_copy(const struct insn *in, const struct tclass *c)
+{
+	switch ((enum tkind)c->kind) {
+	case T_INTERP:
+	case T_END:
+	case T_POP_RSP:
+	case T_PUSH_M:
+	case T_SYSCALL:
+	case T_SYSRET: return true;
+	default: return c->x87 && classify_x87_notes(in);
+	}
+}
+
+/* Behind the block's record and its guards, which are complete: what trans_insn() wants. There is
+ * room for all of it (trans_room()). */
+static void keep(struct tr *t, const struct tclass *c)
+{
+	struct tblock *tb = t->t;
+	u8 *at = (u8 *)(tb->guard + tb->guards);
+	tb->raw = at;
+	for (unsigned i = 0; i < t->count; i++) {
+		memcpy(at, t->raw[i], t->in[i].len);
+		at += t->in[i].len;
+	}
+	t->x->store_used = (u32)(at - t->x->store + 15) & ~15u;
+	for (unsigned i = 0; i < t->count; i++) {
+		struct insn *copy;
+		if (!wants_copy(&t->in[i], &c[i]))
+			continue;
+		copy = (struct insn *)(void *)(t->x->store + t->x->store_used);
+		*copy = t->in[i];
+		tb->ti[i].copy = t->x->store_used;
+		t->x->store_used += (u32)(sizeof(*copy) + 15) & ~15u;
+	}
+}
+
 /* Classes of all instructions, flags that each still needs before it. */
 static void prepare(struct tr *t, struct tclass *c)
 {
 	u8 live = 0x3f; /* nothing is known of what follows the block */
 	for (unsigned i = t->count; i-- > 0;) {
 		struct tinsn *ti = &t->t->ti[i];
-		ti->in = t->in[i];
-		c[i] = classify(ti->in, t->b->mode);
-		if (!can_emit(ti->in, &c[i], t->raw[i]))
+		const struct insn *in = &t->in[i];
+		c[i] = classify(in, t->b->mode);
+		if (!can_emit(in, &c[i], t->raw[i]))
 			c[i] = (struct tclass){.kind = T_INTERP, .fl_read = 0x3f, .fl_touch = true};
-		ti->rip = t->rip[i];
-		ti->size = c[i].size ? c[i].size : (u8)t->word;
-		ti->stack_len = ti->slot_len = 0;
-		ti->write = c[i].kind == T_COPY && c[i].write;
-		ti->left = 1;
-		ti->stamp = 0;
-		t->slot[i] = 0;
-		ti->plain = NULL;
-		ti->saved = t->window[i] = false;
-		ti->leave = c[i].kind == T_LEAVE;
+		*ti = (struct tinsn){.rip = t->rip[i],
+				     .form = in->form,
+				     .size = c[i].size ? c[i].size : (u8)t->word,
+				     .len = in->len,
+				     .seg = in->seg,
+				     .write = c[i].kind == T_COPY && c[i].write};
 		t->vec |= c[i].vec;
 		if (c[i].kind == T_JCC)
 			live = 0x3f; /* the way out of an unrolled loop */
@@ -352,24 +392,11 @@ static unsigned unroll(const struct block *b)
 	return !memory ? 1 : times < UNROLL ? times : UNROLL;
 }
 
-/* The instruction as it is translated: the block's own, which lives as long as translated code
- * does, or a copy where it becomes another (or the block is the caller's). */
-static const struct insn *as_translated(struct tr *t, const struct block *b, unsigned i)
-{
-	struct insn general = b->insn[i], *copy;
-	recode_general(&general, b->mode);
-	if (!(t->second && !t->second_at) && !memcmp(&general, &b->insn[i], sizeof(general)))
-		return &b->insn[i];
-	copy = (struct insn *)(void *)(t->x->store + t->x->store_used);
-	t->x->store_used += (u32)(sizeof(*copy) + 15) & ~15u; /* trans_room() left enough */
-	*copy = general;
-	return copy;
-}
-
 static void add_block(struct tr *t, const struct block *b, const u8 *raw)
 {
 	for (unsigned i = 0; i < b->retired; i++) {
-		t->in[t->count] = as_translated(t, b, i);
+		t->in[t->count] = b->insn[i];
+		recode_general(&t->in[t->count], b->mode);
 		t->raw[t->count] = raw + b->insn[i].off;
 		t->rip[t->count] = b->rip + b->insn[i].off;
 		t->count++;
@@ -430,7 +457,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	struct trans *x = v->trans;
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second, .word = mode_word(b->mode)};
-	u32 need = 0;
+	u32 before = x->store_used;
 	bool more = true;
 	add_block(&t, b, raw);
 	t.rounds = 1;
@@ -441,23 +468,22 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 		if (t.rounds == 1)
 			follow(&t, v);
 	}
-	need = (u32)(sizeof(struct tblock) + t.count * sizeof(struct tinsn) + 15) & ~15u;
-	if (x->store_used + need > x->store_size)
-		return NULL;
+	t.tabled = trans_tabled(x, b->rip, b->mode)->which;
 	t.t = (struct tblock *)(void *)(x->store + x->store_used);
 	memset(t.t, 0, sizeof(*t.t));
 	t.t->block_rip = b->rip;
 	t.t->page = page;
-	t.t->source = second ? NULL : b;
 	t.t->plain = plain;
 	t.t->second = t.second;
 	t.t->rounds = (u8)t.rounds;
 	t.t->count = (u16)t.count;
+	t.t->guard = (struct tguard *)(void *)(t.t->ti + t.count);
 	prepare(&t, c);
 	if (!plain) {
 		window_find(&t, c);
 		slot_find(&t, c);
 	}
+	keep(&t, c);
 	t.e = (struct emit){.p = x->rw + x->used, .end = x->rw + x->size};
 	t.t->start = t.e.p;
 	emit_head(&t, c);
@@ -470,15 +496,16 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.body_end = t.e.p;
 	emit_sides(&t);
 	x->stale = stale(&t);
-	if (t.e.full || t.failed || x->stale)
+	if (t.e.full || t.failed || x->stale) {
+		x->store_used = before;
 		return NULL;
+	}
 	if (v->engine->check && !check_block(x, t.t, t.body_end, t.e.p)) {
 		v->failed = true; /* ends the machine */
 		cpu_event(&v->cpu, EV_KICK);
 		return NULL;
 	}
 	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
-	x->store_used += need;
 	x->translated++;
 	if (unlikely(v->engine->traced))
 		trace_block(v, &t);

@@ -115,8 +115,8 @@ void window_find(struct tr *t, const struct tclass *c)
 {
 	unsigned i = 0, n = t->count;
 	while (i < n) {
-		struct tinsn *ti = &t->t->ti[i];
-		struct stack_use u = stack_use(t->in[i], &c[i], t->word);
+		struct stack_use u = stack_use(&t->in[i], &c[i], t->word);
+		struct tguard *g;
 		s32 lo, hi, rsp;
 		unsigned k;
 		if (c[i].kind == T_LEAVE)
@@ -132,7 +132,7 @@ void window_find(struct tr *t, const struct tclass *c)
 		t->window[i] = true;
 		for (k = i + 1; k < n && !u.last; k++) {
 			s32 to, from;
-			u = stack_use(t->in[k], &c[k], t->word);
+			u = stack_use(&t->in[k], &c[k], t->word);
 			from = u.lo + rsp < lo && u.lo != u.hi ? u.lo + rsp : lo;
 			to = u.hi + rsp > hi && u.lo != u.hi ? u.hi + rsp : hi;
 			if (u.lo != u.hi)
@@ -144,29 +144,34 @@ void window_find(struct tr *t, const struct tclass *c)
 			hi = to;
 			rsp += u.move;
 		}
-		ti->stack_lo = (s16)lo;
-		ti->stack_len = (u16)(hi - lo);
+		g = guard_new(t, i);
+		g->lo = (s16)lo;
+		g->len = (u16)(hi - lo);
+		g->leave = c[i].kind == T_LEAVE;
+		t->stack_guard[i] = g;
 		i = k;
 	}
 }
 
 /* Before the first instruction of a window. */
-void window_guard(struct tr *t, struct tinsn *ti, bool live)
+void window_guard(struct tr *t, bool live)
 {
+	struct tguard *g = t->stack_guard[t->i];
 	struct emit *e = &t->e;
 	struct side *s;
 	flags_away(t, live);
-	e_lea(e, H_R10, ti->leave ? H_RBP : H_R9, NOREG, 0, ti->stack_lo, 8);
+	e_lea(e, H_R10, g->leave ? H_RBP : H_R9, NOREG, 0, g->lo, 8);
 	e_gs(e, true, 0x2b, H_R10, G(hot.stack_page)); /* sub */
 	e8(e, 0x49);				       /* cmp r10, imm32 */
 	e8(e, 0x81);
 	e8(e, 0xfa);
-	e32(e, RAM_PAGE - ti->stack_len);
+	e32(e, RAM_PAGE - g->len);
 	s = side_new(t);
 	s->kind = SIDE_STACK;
 	s->from = e_jcc_fwd(e, 7);
 	s->back = e->p;
-	s->ti = ti;
+	s->ti = g->ti;
+	s->guard = g;
 }
 
 /* mov [r9 + stack_add + disp], from;  mov to, [base + stack_add + disp] */
