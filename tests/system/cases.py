@@ -1511,7 +1511,7 @@ def stats_sizes():
                     kind = "code" if "holm-code" in line else None
                 elif word[0] == "Size:":
                     size = int(word[1]) << 10
-                    kind = kind or ("store" if size == 128 << 20 else "decoded" if size == 40 << 20
+                    kind = kind or ("store" if size == 128 << 20 else "decoded" if size == 12 << 20
                                     else "tables" if size > 1 << 40 else
                                     "ram" if size > 500 << 20 else None)
                 elif word[0] == "Pss:" and kind:
@@ -1537,7 +1537,7 @@ def stats_sizes():
 
 @both("core")
 def memory_overhead():
-    """PSS minus guest RAM, mini, one CPU: under 30 MiB, translated under 160 MiB."""
+    """PSS minus guest RAM, mini, one CPU: under 30 MiB, translated under 96 MiB."""
     ram = 512 << 10
     with mini_shell("-m", "512M", append="quiet") as vm:
         total = guest_ram = 0
@@ -1558,7 +1558,7 @@ def memory_overhead():
         check(vm.wait(60) == 0, "exit code %s" % vm.code)
         check(guest_ram, "guest RAM was not found in smaps")
         if PLAIN:
-            most = 160 << 10 if "translate=on" in str(holmvm.ENGINE) else 30 << 10
+            most = 96 << 10 if "translate=on" in str(holmvm.ENGINE) else 30 << 10
             check(total - guest_ram < most, "overhead %d KiB" % (total - guest_ram))
 
 

@@ -465,8 +465,8 @@ static bool table_load(struct check *k, const struct insn *in, struct value *v)
 		*v = (struct value){.what = W_DESC};
 		return constant || (index->what == W_INDEX && in->scale == 2);
 	}
-	if (base->id == T_DESC && in->osz == 4 && index->what == W_DESC && in->scale == 3 &&
-	    in->disp >= 0 && in->disp <= 4095 * 8 + 4) {
+	if (base->id == T_DESC && in->osz == 4 && index->what == W_DESC && in->scale == 2 &&
+	    in->disp >= 0 && in->disp <= 4095 * 4) {
 		*v = (struct value){.what = W_CODE};
 		return true;
 	}
@@ -999,7 +999,8 @@ static bool step(struct check *k)
 			return false;
 		if (is_main(k, to) && k->p > k->main_end)
 			come_back(k, to);
-		else if (k->p <= k->main_end && to > k->p && is_main(k, to))
+		else if (k->p <= k->main_end && to > k->p && is_main(k, to) &&
+			 to != k->t->code_saved)
 			no(k, "a jump inside the main line");
 		else if (to >= k->main_end)
 			snapshot(k, to, k->side, &k->sides, false);

@@ -34,6 +34,20 @@ static inline void e_from_ax(struct emit *e)
 	e8(e, 0x7f);
 	e8(e, 0x9e);
 }
+/* Bytes of code between the entry for flags put aside, as indirect branches find it, and the other
+ * one: flags_restore(), or what leads past it. */
+#define ENTRY_GAP 17u
+static inline void e_nop(struct emit *e, unsigned bytes)
+{
+	for (; bytes >= 8; bytes -= 8) { /* nop [rax + rax + 0] */
+		e32(e, 0x00841f0f);
+		e32(e, 0);
+	}
+	for (; bytes >= 4; bytes -= 4) /* nop [rax + 0] */
+		e32(e, 0x00401f0f);
+	for (; bytes; bytes--)
+		e8(e, 0x90);
+}
 /* cmp dword gs:[off], 0 */
 static inline void e_gs_is_0(struct emit *e, u32 off)
 {
@@ -111,7 +125,7 @@ static inline void e_jmp_r11(struct emit *e)
 }
 
 /* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at
- * hot.code stands the exit that says so. */
+ * hot.code stands the exit that says so. With the flags put aside, all of it is ENTRY_GAP before. */
 static inline void e_indirect(struct emit *e, bool saved)
 {
 	e_pext_gs(e, H_R11, H_R10, G(hot.mask));
@@ -121,7 +135,7 @@ static inline void e_indirect(struct emit *e, bool saved)
 	e_pext_gs(e, H_R10, H_R10, G(hot.low));
 	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
 	e_gs_load(e, H_R10, G(hot.desc));
-	e_r11d_table(e, 3, saved ? 4 : 0);
+	e_r11d_table(e, 2, 0);
 	e_gs_load(e, H_R10, saved ? G(hot.code_saved) : G(hot.code));
 	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
 	e_jmp_r11(e);

@@ -205,13 +205,12 @@ static void unlink_out(struct tblock *t)
 /* What an indirect branch to t finds. */
 static void desc_set(struct trans *x, const struct tblock *t, bool known)
 {
-	u32 *d = x->desc + 2 * (t->page->desc + (t->block_rip & 0xfff));
-	u8 bit = (u8)(1u << (t->block_rip >> 9 & 7)); /* 512 of them are a page */
+	u32 *d = x->desc + t->page->desc + (t->block_rip & 0xfff);
+	u8 bit = (u8)(1u << (t->block_rip >> 10 & 3)); /* 1024 of them are a page */
 	if (!(t->page->described & bit))
 		x->desc_pages++;
 	t->page->described |= bit;
-	d[0] = known ? (u32)(t->code - x->unknown) : 0;
-	d[1] = known ? (u32)(t->code_saved - x->rw) : 0;
+	*d = known ? (u32)(t->code - x->unknown) : 0;
 }
 
 static void block_drop(struct vcpu *v, struct tblock *t)
@@ -389,8 +388,8 @@ static struct tblock *made_before(struct vcpu *v, const struct block *b)
 {
 	struct trans *x = v->trans;
 	const struct tpage *p = page_known(x, b);
-	u32 code = p ? x->desc[2 * (p->desc + (b->rip & 0xfff)) + 1] : 0;
-	struct tblock *t = code && !code_changed(v) ? block_with(x, x->rw + code) : NULL;
+	u32 code = p ? x->desc[p->desc + (b->rip & 0xfff)] : 0;
+	struct tblock *t = code && !code_changed(v) ? block_with(x, x->unknown + code) : NULL;
 	return t && t->page == p && t->block_rip == b->rip && !t->dropped ? t : NULL;
 }
 

@@ -579,10 +579,12 @@ void stubs_build(struct vcpu *v)
 	/* offset 0 of both entries: where an indirect branch lands that knows no code */
 	x->unknown_saved = e.p;
 	exit_with(&e, TX_IBL, true);
+	e_nop(&e, ENTRY_GAP - 5);
+	e_jmp(&e, x->unknown_saved);
 	x->unknown = e.p;
 	exit_with(&e, TX_IBL, false);
-	v->hot.code_saved = (u64)x->rx;
 	v->hot.code = (u64)x->rx + (u64)(x->unknown - x->rw);
+	v->hot.code_saved = v->hot.code - ENTRY_GAP;
 	x->enter = e.p;
 	enter(&e);
 	x->exit_link = exit_to(&e, TX_LINK, false);

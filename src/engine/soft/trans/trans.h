@@ -152,8 +152,8 @@ struct trans_hot {
 	u64 mask, low; /* pext masks: page number, offset */
 	u64 rt, wt;    /* read and write tables of the current view */
 	u64 xt;	       /* code table of the current mode */
-	u64 desc;      /* descriptors: two u32 offsets into the code cache, for its two entries */
-	u64 code, code_saved;	   /* what they are offsets from */
+	u64 desc;      /* descriptors: offsets into the code cache, of entries */
+	u64 code, code_saved;	   /* what they are offsets from: flags in the host's; put aside */
 	u64 stack_page, stack_add; /* guest page of the stack window, host minus guest */
 	u64 other_page, other_add; /* the one before: system calls go back and forth */
 	u64 host_rsp;
@@ -181,7 +181,7 @@ struct trans_hot {
 #define TRANS_STORE    (128ull << 20) /* of what is known of it */
 #define TRANS_PAGES    BIT64(36)      /* of a linear address space */
 #define TRANS_HASH     4096u
-#define DESC_BYTES     BIT64(31)
+#define DESC_BYTES     BIT64(30)
 /* addresses of one vCPU: for each page of each view two u64, of each mode one u32 */
 #define TRANS_ADDRESSES                                                                            \
 	(TRANS_PAGES * (16 * TRANS_VIEWS + 4 * 2) + DESC_BYTES + 2 * TRANS_CODE + TRANS_STORE)

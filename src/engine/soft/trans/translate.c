@@ -52,7 +52,7 @@ static void emit_known(struct emit *e, u64 target, bool saved)
 	e_mov_imm(e, H_R11, (target >> 12 & mask64(36)) * 4);
 	e_r11d_table(e, 0, 0);
 	e_gs_load(e, H_R10, G(hot.desc));
-	e_r11d_table(e, 3, (s32)(target & 0xfff) * 8 + (saved ? 4 : 0));
+	e_r11d_table(e, 2, (s32)(target & 0xfff) * 4);
 	e_gs_load(e, H_R10, saved ? G(hot.code_saved) : G(hot.code));
 	e_lea(e, H_R11, H_R11, H_R10, 0, 0, 8);
 	e_jmp_r11(e);
@@ -165,19 +165,31 @@ static void emit_second(struct tr *t, u64 target)
 	s->target = target;
 }
 
-/* Two entries, for flags in the host's and for flags put aside: one code if nobody needs them. Has
- * the vector registers brought in. */
+/* Two entries, for flags in the host's and for flags put aside: one code if nobody needs them.
+ * Indirect branches find the second one ENTRY_GAP before the first. Has the vector registers
+ * brought in. */
 static void emit_head(struct tr *t, const struct tclass *c)
 {
 	struct emit *e = &t->e;
 	struct side *s;
-	t->t->code = t->t->code_saved = e->p;
-	if (t->live[0] && away_first(t, c)) {
+	u8 *over = NULL;
+	if (t->live[0] && !away_first(t, c)) {
+		t->t->code_saved = e->p;
+		flags_restore(e);
+	} else if (t->live[0]) {
+		e_nop(e, ENTRY_GAP - 5);
+		over = e_jmp_fwd(e);
+	} else {
+		e_nop(e, ENTRY_GAP);
+		t->t->code_saved = e->p;
+	}
+	if (e->p - t->t->start != ENTRY_GAP)
+		t->failed = true;
+	t->t->code = e->p;
+	if (over) {
 		flags_away(t, true);
 		t->t->code_saved = e->p;
-	} else if (t->live[0]) {
-		flags_restore(e);
-		t->t->code = e->p;
+		e_here(e, over);
 	}
 	if (t->second && !t->second_at)
 		emit_second(t, t->b->rip);
