@@ -93,6 +93,8 @@ bool translated_one(struct cpu *c)
 	u64 page = (c->rip & ~0xfffull) - BOX_CODE, before[16];
 
 	code_is_new(v);
+	while (!trans_enter(v))
+		;
 	c->step_insn.len = 0;
 	interp_fetch(c, &c->step_insn);
 	/* the engine's blocks do not cross pages either */

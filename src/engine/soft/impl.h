@@ -99,7 +99,9 @@ struct vcpu {
 	bool failed;		   /* fail_text() says why */
 	struct tguard *plain;	   /* asked for the next block to go without stack windows */
 	struct tlink *link;	   /* wants to be linked to the block that is entered next */
-	u64 native_gen, armed;
+	u64 native_gen; /* the cache's generation that it knows */
+	bool inside;	/* it may hold on to what is in the cache */
+	u64 armed;
 	timer_t host_timer;
 };
 
@@ -121,6 +123,8 @@ struct engine {
 	const char *translate; /* the word of the option that holds */
 	const char *refusal;   /* why the translator does not run where it should; atomic */
 	bool asked;	       /* it was asked for by name: no vCPU goes without */
+	struct tcache *cache;  /* NULL: nobody translates */
+	u64 cache_most;	       /* bytes that it may take */
 	bool traced;	       /* see trans/trace.c */
 	struct engine_trace trace;
 	bool check; /* each translated block is proven, see trans/check.c */

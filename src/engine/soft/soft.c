@@ -119,6 +119,7 @@ static void soft_close(struct engine *e)
 	if (!e)
 		return;
 	slots_close(e);
+	trans_close_cache(e);
 	pthread_mutex_destroy(&e->code_lock);
 	world_close(e);
 	free(e);
@@ -387,22 +388,26 @@ static void stats_vcpu(const struct vcpu *v, struct metrics *stats)
 	stats->decoded_touched_bytes += most(READ(v->store_used), READ(v->store_peak));
 	if (!x)
 		return;
-	stats->translations += READ(x->translated);
 	stats->translated_entries += READ(x->entries);
 	stats->shadow_misses += READ(x->misses);
-	stats->code_resets += READ(x->resets);
 	stats->compared += READ(x->compared);
 	stats->uncompared += READ(x->uncompared);
 	stats->links += READ(x->links);
 	stats->indirect_misses += READ(x->ibl_misses);
-	stats->code_bytes += READ(x->used);
-	stats->code_touched_bytes += most(READ(x->used), READ(x->used_peak));
-	stats->code_size_bytes += x->size;
-	stats->store_bytes += READ(x->store_used);
-	stats->store_touched_bytes += most(READ(x->store_used), READ(x->store_peak));
-	stats->store_size_bytes += x->store_size;
-	stats->table_bytes +=
-		RAM_PAGE * (READ(x->data_pages) + READ(x->code_pages) + READ(x->desc_pages));
+	stats->table_bytes += RAM_PAGE * (READ(x->data_pages) + READ(x->code_pages));
+}
+
+static void stats_cache(const struct tcache *k, struct metrics *stats)
+{
+	stats->translations = READ(k->translated);
+	stats->code_resets = READ(k->resets);
+	stats->code_bytes = READ(k->used);
+	stats->code_touched_bytes = most(READ(k->used), READ(k->used_peak));
+	stats->code_size_bytes = k->size;
+	stats->store_bytes = READ(k->store_used);
+	stats->store_touched_bytes = most(READ(k->store_used), READ(k->store_peak));
+	stats->store_size_bytes = k->store_size;
+	stats->table_bytes += (u64)RAM_PAGE * READ(k->desc_pages);
 }
 
 static void soft_stats(struct engine *e, struct metrics *stats)
@@ -412,6 +417,8 @@ static void soft_stats(struct engine *e, struct metrics *stats)
 	for (unsigned i = 0; i < e->cpus; i++)
 		if (e->vcpu[i])
 			stats_vcpu(e->vcpu[i], stats);
+	if (e->cache)
+		stats_cache(e->cache, stats);
 }
 
 const struct engine_ops engine_soft_ops = {

@@ -228,6 +228,7 @@ static void run_guest(struct vcpu *v)
 	struct block *b;
 	for (;;) {
 		if (unlikely(__atomic_load_n(&c->event, __ATOMIC_RELAXED))) {
+			v->inside = false;
 			if (handle_events(v) == LEAVE)
 				return;
 			continue; /* the HLT of "sti; hlt" ran in there */
@@ -238,6 +239,9 @@ static void run_guest(struct vcpu *v)
 			interp_one(c);
 			continue;
 		}
+		v->inside = false;
+		if (v->trans && !trans_enter(v))
+			continue;
 		b = block_at(v);
 		if (unlikely(!b)) {
 			struct tblock *t = v->trans ? trans_cross(v) : NULL;
@@ -302,6 +306,7 @@ enum vcpu_exit soft_vcpu_run(struct vcpu *v)
 	code_ack(v);
 	cpu_event(c, EV_INTR);
 	run_protected(v);
+	v->inside = false;
 	if (c->fpu_live)
 		fpu_store(c);
 	__atomic_store_n(&v->epoch_seen, ~0ull, __ATOMIC_SEQ_CST);

@@ -17,7 +17,7 @@
 #define SLOT_WRITE ((u32)(G(hot.slot) + (TRANS_SLOTS - 1) * sizeof(struct page_slot)))
 
 static u8 cache[8192];
-static struct trans *x;
+static struct tcache *x;
 static struct tpage page32; /* of 32-bit code */
 static struct tblock *t;
 static struct tguard family[2];

@@ -92,7 +92,7 @@ struct point {
 };
 
 struct check {
-	const struct trans *x;
+	const struct tcache *x;
 	const struct tblock *t;
 	const u8 *p, *end, *main_end;
 	struct state s;
@@ -886,7 +886,7 @@ static bool is_stub(const struct check *k, const u8 *to)
 
 static bool call(struct check *k, const u8 *to)
 {
-	const struct trans *x = k->x;
+	const struct tcache *x = k->x;
 	const struct tinsn *ti;
 	const struct tguard *g;
 	struct value *r10 = &k->s.r[H_R10], *r11 = &k->s.r[H_R11];
@@ -1148,7 +1148,7 @@ static void walk(struct check *k)
 	}
 }
 
-bool check_block(struct trans *x, const struct tblock *t, const u8 *main_end, const u8 *end)
+bool check_block(struct tcache *x, const struct tblock *t, const u8 *main_end, const u8 *end)
 {
 	struct check *k = x->check;
 	if (!k)

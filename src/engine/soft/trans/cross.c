@@ -69,28 +69,33 @@ static bool read_one(struct vcpu *v, struct one *o, const struct itlb_entry *fir
 static struct tblock *make_cross(struct vcpu *v, const struct itlb_entry *first,
 				 const struct itlb_entry *second)
 {
-	struct trans *x = v->trans;
+	struct tcache *x = v->trans->k;
 	struct tpage *p, *q;
-	struct tblock *t;
+	struct tblock *t = NULL;
 	struct one o;
 	struct block *b = block_in(&o), there;
 	u32 ver[2];
 	if (!read_one(v, &o, first, second, ver))
 		return NULL;
-	trans_room(v);
 	there = (struct block){.rip = (b->rip | 0xfff) + 1,
 			       .gpa = second->gpa,
 			       .page = soft_page_of(v->engine, second->gpa),
 			       .mode = b->mode};
-	p = trans_page(x, b);
-	q = trans_page(x, &there);
-	t = p && q ? translate(v, b, p, o.raw, false, q) : NULL;
-	if (!t || __atomic_load_n(&b->page->ver, __ATOMIC_SEQ_CST) != ver[0] ||
-	    __atomic_load_n(&there.page->ver, __ATOMIC_SEQ_CST) != ver[1])
-		return NULL;
-	t->cross_next = q->cross;
-	q->cross = t;
-	trans_known(x, p, t);
+	pthread_mutex_lock(&x->lock);
+	if (trans_room(v)) {
+		p = trans_page(x, b);
+		q = trans_page(x, &there);
+		t = p && q ? translate(v, b, p, o.raw, false, q) : NULL;
+	}
+	if (t && (__atomic_load_n(&b->page->ver, __ATOMIC_SEQ_CST) != ver[0] ||
+		  __atomic_load_n(&there.page->ver, __ATOMIC_SEQ_CST) != ver[1]))
+		t = NULL;
+	if (t) {
+		t->cross_next = q->cross;
+		q->cross = t;
+		trans_known(x, p, t);
+	}
+	pthread_mutex_unlock(&x->lock);
 	return t;
 }
 

@@ -62,7 +62,7 @@ struct side {
 };
 
 struct tr {
-	struct trans *x;
+	struct tcache *x;
 	struct emit e;
 	struct block *b;
 	struct tblock *t;

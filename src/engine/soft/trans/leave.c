@@ -63,8 +63,17 @@ static void exit_to(struct tr *t, u8 *from, u64 target)
 	}
 }
 
+/* What links patch, the 4 bytes that begin `at` from here, lies in one line of the host's cache:
+ * other vCPUs see all of it change or nothing. */
+static void one_line(struct emit *e, unsigned at)
+{
+	while (((u64)(e->p + at) & 63) > 60)
+		e_nop(e, 1);
+}
+
 void emit_jump(struct tr *t, u64 target)
 {
+	one_line(&t->e, 1);
 	exit_to(t, e_jmp_fwd(&t->e), target);
 }
 
@@ -86,6 +95,7 @@ void emit_jcc(struct tr *t, struct tinsn *ti)
 {
 	flags_back(t);
 	poll_if_back(t, ti);
+	one_line(&t->e, 2);
 	exit_to(t, e_jcc_fwd(&t->e, insn_now(t)->opcode & 15), insn_now(t)->imm);
 	for (unsigned i = 0; i < t->leaves; i++)
 		e_here(&t->e, t->leave[i]);
@@ -103,6 +113,7 @@ void emit_jrcxz(struct tr *t, struct tinsn *ti)
 {
 	struct emit *e = &t->e;
 	poll_if_back(t, ti);
+	one_line(e, 3);
 	e8(e, 0xe3); /* jrcxz over the next jump */
 	e8(e, 5);
 	emit_jump(t, ti->rip + ti->len);

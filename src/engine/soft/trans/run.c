@@ -5,6 +5,8 @@
  * Context: owner.
  */
 #include <asm/prctl.h>
+#include <cpuid.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,30 +21,86 @@
 #include "cpu/interp.h"
 #include "cpu/mem.h"
 #include "engine/soft/impl.h"
-#include "engine/soft/trans/emit.h"
+#include "engine/soft/trans/layout.h"
 #include "host/fail.h"
 
 #define ORDER (1u << 18)
-#define STORE_FIRST 16u /* 0 is no place in it */
+#define STORE_FIRST 16u	  /* 0 is no place in it */
+#define DESC_FIRST  4096u /* 0: code that nobody knows */
 /* A slot that misses more often than once in so many cycles is worse than a lookup. */
 #define SLOT_MISSES 256u
 #define SLOT_CYCLES 400u
 
-/* --- open, close, reset --- */
-
-static int cache_open(struct trans *x)
+static u32 most(u32 a, u32 b)
 {
-	int err = trans_memory(TRANS_CODE, &x->rw, &x->rx);
+	return a > b ? a : b;
+}
+
+/* --- open, close --- */
+
+static void *reserve(u64 bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void release(void *p, u64 bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+void trans_close_cache(struct engine *e)
+{
+	struct tcache *k = e->cache;
+	if (!k)
+		return;
+	release(k->rw, TRANS_CODE);
+	release(k->rx, TRANS_CODE);
+	release(k->store, TRANS_STORE);
+	release(k->desc, DESC_BYTES);
+	pthread_mutex_destroy(&k->lock);
+	free(k->order);
+	free(k->check);
+	free(k);
+	e->cache = NULL;
+}
+
+static int cache_open(struct engine *e)
+{
+	struct tcache *k = calloc(1, sizeof(*k));
+	int err;
+	if (!k)
+		return FAIL(-ENOMEM, "out of memory");
+	e->cache = k;
+	pthread_mutex_init(&k->lock, NULL);
+	k->store_size = TRANS_STORE;
+	k->store_used = STORE_FIRST;
+	k->store = reserve(TRANS_STORE);
+	k->desc = reserve(DESC_BYTES);
+	k->desc_used = DESC_FIRST;
+	k->order = malloc(ORDER * sizeof(*k->order));
+	k->most = e->cache_most ? e->cache_most : TRANS_MOST;
+	if (!k->store || !k->desc || !k->order)
+		return FAIL(-ENOMEM, "out of memory for the translator");
+	madvise(k->desc, DESC_BYTES, MADV_NOHUGEPAGE);
+	madvise(k->store, TRANS_STORE, MADV_NOHUGEPAGE);
+	err = trans_memory(TRANS_CODE, &k->rw, &k->rx);
 	if (err)
 		return FAIL(-EPERM,
 			    "the host lets no memory be executed (memfd): %s; use translate=off",
 			    strerror(-err));
-	x->size = TRANS_CODE;
+	k->size = TRANS_CODE;
+	if (e->board && e->board->clock.use_tsc)
+		k->host_tsc = &e->board->clock;
+	stubs_build(k);
 	return 0;
 }
 
 int trans_open(struct vcpu *v)
 {
+	struct engine *e = v->engine;
 	struct trans *x;
 	int err;
 	if (!e_host_can())
@@ -51,35 +109,22 @@ int trans_open(struct vcpu *v)
 	if (!x)
 		return FAIL(-ENOMEM, "out of memory");
 	v->trans = x;
-	x->store_size = TRANS_STORE;
-	x->store_used = STORE_FIRST;
-	x->store = mmap(NULL, TRANS_STORE, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	x->order = malloc(ORDER * sizeof(*x->order));
-	if (x->store == MAP_FAILED || !x->order)
-		err = FAIL(-ENOMEM, "out of memory for the translator");
-	else
-		err = cache_open(x);
+	err = e->cache ? 0 : cache_open(e);
+	x->k = e->cache;
 	if (!err)
 		err = table_open(v);
-	if (!err && v->engine->lockstep)
+	if (!err && e->lockstep)
 		err = lockstep_open(v);
 	if (err)
 		return err;
+	v->native_gen = x->k->gen;
 	v->hot.mask = 0xfffffffff000ull;
 	v->hot.low = 0xfff;
 	v->hot.self = (u64)v;
-	v->hot.desc = (u64)x->desc;
-	if (v->engine->board && v->engine->board->clock.use_tsc)
-		x->host_tsc = &v->engine->board->clock;
-	stubs_build(v);
+	v->hot.desc = (u64)x->k->desc;
+	v->hot.code = (u64)(x->k->rx + (x->k->unknown - x->k->rw));
+	v->hot.code_saved = v->hot.code - ENTRY_GAP;
 	return 0;
-}
-
-static void unmap(void *p, u64 bytes)
-{
-	if (p && p != MAP_FAILED)
-		munmap(p, bytes);
 }
 
 void trans_rest(struct vcpu *v)
@@ -92,98 +137,139 @@ void trans_rest(struct vcpu *v)
 
 void trans_close(struct vcpu *v)
 {
-	struct trans *x;
 	if (v->resting)
 		v->trans = v->resting;
 	v->resting = NULL;
-	x = v->trans;
-	if (!x)
+	if (!v->trans)
 		return;
 	lockstep_close(v);
 	table_close(v);
-	unmap(x->rw, TRANS_CODE);
-	unmap(x->rx, TRANS_CODE);
-	unmap(x->store, TRANS_STORE);
-	free(x->order);
-	free(x->check);
-	free(x);
+	free(v->trans);
 	v->trans = NULL;
+}
+
+/* --- emptying it --- */
+
+static void cache_reset(struct tcache *k)
+{
+	memset(k->hash, 0, sizeof(k->hash));
+	memset(k->frame, 0, sizeof(k->frame));
+	madvise(k->desc, DESC_BYTES, MADV_DONTNEED);
+	k->desc_used = DESC_FIRST;
+	k->desc_pages = 0;
+	k->used_peak = most(k->used, k->used_peak);
+	k->store_peak = most(k->store_used, k->store_peak);
+	k->used = k->stubs;
+	__atomic_store_n(&k->ordered, 0, __ATOMIC_RELEASE);
+	k->store_used = STORE_FIRST;
+	k->slot_next[0] = k->slot_next[1] = 0;
+	k->resets++;
+	k->full = false;
+	__atomic_store_n(&k->gen, k->gen + 1, __ATOMIC_RELEASE);
 }
 
 void trans_reset(struct vcpu *v)
 {
-	struct trans *x = v->trans;
+	cache_reset(v->trans->k);
+}
+
+/* What this vCPU knows of the cache is of a generation that is gone. */
+static void forget(struct vcpu *v)
+{
+	unsigned a, b, c, d;
+	v->native_gen = __atomic_load_n(&v->trans->k->gen, __ATOMIC_ACQUIRE);
 	table_flush(v, true);
-	memset(x->hash, 0, sizeof(x->hash));
-	memset(x->frame, 0, sizeof(x->frame));
-	madvise(x->desc, DESC_BYTES, MADV_DONTNEED);
-	x->desc_used = 4096;
-	x->desc_pages = 0;
-	if (x->used > x->used_peak)
-		x->used_peak = x->used;
-	if (x->store_used > x->store_peak)
-		x->store_peak = x->store_used;
-	x->used = x->stubs;
-	x->ordered = 0;
-	x->store_used = STORE_FIRST;
-	x->slot_next[0] = x->slot_next[1] = 0;
-	x->resets++;
-	v->native_gen++;
 	v->link = NULL;
 	v->plain = NULL;
+	__cpuid(0, a, b, c, d); /* other instructions may be where it has run some before */
+}
+
+/* One of those who ask does it, while all others are parked. Who was parked inside goes on first:
+ * it waits for its turn with a LOCKed access. */
+static void empty(struct vcpu *v)
+{
+	struct engine *e = v->engine;
+	bool inside = false;
+	world_stop(v);
+	for (unsigned i = 0; i < e->cpus; i++)
+		inside |= e->vcpu[i] && e->vcpu[i] != v && e->vcpu[i]->inside;
+	if (!inside && e->cache->full)
+		cache_reset(e->cache);
+	world_start(v);
+	if (inside)
+		sched_yield();
+}
+
+bool trans_enter(struct vcpu *v)
+{
+	const struct tcache *k = v->trans->k;
+	if (unlikely(__atomic_load_n(&k->full, __ATOMIC_RELAXED))) {
+		empty(v);
+		return false;
+	}
+	if (unlikely(v->native_gen != __atomic_load_n(&k->gen, __ATOMIC_ACQUIRE)))
+		forget(v);
+	v->inside = true;
+	return true;
 }
 
 /* --- pages --- */
 
-static struct tpage **page_slot(struct trans *x, gpa_t gpa, u64 rip)
+static struct tpage **page_slot(struct tcache *k, gpa_t gpa, u64 rip)
 {
 	/* the two differ by the same for all of a kernel's pages */
-	return &x->hash[((gpa >> 12) + (rip >> 12) * 3 + (rip >> 24)) % TRANS_HASH];
+	return &k->hash[((gpa >> 12) + (rip >> 12) * 3 + (rip >> 24)) % TRANS_HASH];
 }
 
-static struct tpage **frame_slot(struct trans *x, const struct soft_page *info)
+static struct tpage **frame_slot(struct tcache *k, const struct soft_page *info)
 {
-	return &x->frame[(u64)info / sizeof(*info) % TRANS_HASH];
+	return &k->frame[(u64)info / sizeof(*info) % TRANS_HASH];
 }
 
-static struct tpage *page_known(struct trans *x, const struct block *b)
+static struct tpage *page_known(struct tcache *k, const struct block *b)
 {
 	u64 rip = b->rip & ~0xfffull;
 	gpa_t gpa = b->gpa & ~0xfffull;
 	struct tpage *p;
-	for (p = *page_slot(x, gpa, rip); p; p = p->chain)
+	for (p = *page_slot(k, gpa, rip); p; p = p->chain)
 		if (p->gpa == gpa && p->rip == rip && p->mode == b->mode)
 			break;
 	return p;
 }
 
-struct tpage *trans_page(struct trans *x, const struct block *b)
+struct tpage *trans_page(struct tcache *k, const struct block *b)
 {
 	u64 rip = b->rip & ~0xfffull;
 	gpa_t gpa = b->gpa & ~0xfffull;
-	struct tpage **slot = page_slot(x, gpa, rip), *p = page_known(x, b);
+	struct tpage **slot = page_slot(k, gpa, rip), *p = page_known(k, b);
 	u32 need = (sizeof(*p) + 15) & ~15u;
 	if (p)
 		return p;
-	if (x->store_used + need > x->store_size || x->desc_used + 4096 > BIT64(28))
+	if (k->store_used + need > k->store_size || k->desc_used + 4096 > BIT64(28))
 		return NULL;
-	p = (struct tpage *)(void *)(x->store + x->store_used);
-	x->store_used += need;
+	p = (struct tpage *)(void *)(k->store + k->store_used);
+	k->store_used += need;
 	*p = (struct tpage){
 		.chain = *slot, .info = b->page, .rip = rip, .gpa = gpa, .mode = b->mode};
-	p->desc = x->desc_used;
-	x->desc_used += 4096;
+	p->desc = k->desc_used;
+	k->desc_used += 4096;
 	*slot = p;
-	slot = frame_slot(x, b->page);
+	slot = frame_slot(k, b->page);
 	p->of_frame = *slot;
 	*slot = p;
 	return p;
 }
 
+/* Others may be about to run it: it lies in one line of the host's cache (leave.c). */
+static void set_rel32(u8 *at, const u8 *to)
+{
+	__atomic_store_n((u32 *)(void *)at, (u32)(to - (at + 4)), __ATOMIC_RELAXED);
+}
+
 static void unlink_in(struct tblock *t)
 {
 	for (struct tlink *l = t->in; l; l = l->next) {
-		e_rel32(l->rel, l->stub);
+		set_rel32(l->rel, l->stub);
 		l->to = NULL;
 	}
 	t->in = NULL;
@@ -203,21 +289,21 @@ static void unlink_out(struct tblock *t)
 }
 
 /* What an indirect branch to t finds. */
-static void desc_set(struct trans *x, const struct tblock *t, bool known)
+static void desc_set(struct tcache *k, const struct tblock *t, bool known)
 {
-	u32 *d = x->desc + t->page->desc + (t->block_rip & 0xfff);
+	u32 *d = k->desc + t->page->desc + (t->block_rip & 0xfff);
 	u8 bit = (u8)(1u << (t->block_rip >> 10 & 3)); /* 1024 of them are a page */
 	if (!(t->page->described & bit))
-		x->desc_pages++;
+		k->desc_pages++;
 	t->page->described |= bit;
-	*d = known ? (u32)(t->code - x->unknown) : 0;
+	*d = known ? (u32)(t->code - k->unknown) : 0;
 }
 
 static void block_drop(struct vcpu *v, struct tblock *t)
 {
 	if (unlikely(v->engine->traced))
 		trace_drop(v, t);
-	desc_set(v->trans, t, false);
+	desc_set(v->trans->k, t, false);
 	unlink_in(t);
 	unlink_out(t);
 	t->dropped = true;
@@ -234,25 +320,26 @@ static void page_drop(struct vcpu *v, struct tpage *p)
 
 void trans_changed(struct vcpu *v)
 {
-	struct trans *x = v->trans;
+	struct tcache *k = v->trans->k;
 	struct engine *e = v->engine;
-	u64 head = __atomic_load_n(&e->changes, __ATOMIC_SEQ_CST), first = x->changed_seen;
-	v->link = NULL;
-	if (head - x->changed_seen > CHANGES) {
-		x->changed_seen = head;
-		trans_reset(v);
-		return;
-	}
-	for (; x->changed_seen != head; x->changed_seen++) {
+	u64 head, first;
+	pthread_mutex_lock(&k->lock);
+	head = __atomic_load_n(&e->changes, __ATOMIC_SEQ_CST);
+	first = k->changed_seen;
+	for (; k->changed_seen != head && head - first <= CHANGES; k->changed_seen++) {
 		const struct soft_page *page =
-			__atomic_load_n(&e->changed[x->changed_seen % CHANGES], __ATOMIC_SEQ_CST);
-		for (struct tpage *p = *frame_slot(x, page); p; p = p->of_frame)
+			__atomic_load_n(&e->changed[k->changed_seen % CHANGES], __ATOMIC_SEQ_CST);
+		for (struct tpage *p = *frame_slot(k, page); p; p = p->of_frame)
 			if (p->info == page && (p->blocks || p->cross))
 				page_drop(v, p);
 	}
 	/* the ring may have turned while it was read; one more may be written, not yet counted */
 	if (__atomic_load_n(&e->changes, __ATOMIC_SEQ_CST) + 1 - first > CHANGES)
-		trans_reset(v);
+		__atomic_store_n(&k->full, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&k->changed_seen, head, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&k->lock);
+	v->trans->changed_seen = head;
+	v->link = NULL;
 }
 
 /* --- blocks --- */
@@ -263,102 +350,130 @@ const u8 *block_bytes(struct vcpu *v, const struct block *b)
 	return s->host + (b->gpa - s->gpa);
 }
 
-void trans_known(struct trans *x, struct tpage *p, struct tblock *t)
+void trans_known(struct tcache *k, struct tpage *p, struct tblock *t)
 {
 	t->sibling = p->blocks;
 	p->blocks = t;
-	x->order[x->ordered++] = t;
+	k->order[k->ordered] = t;
+	__atomic_store_n(&k->ordered, k->ordered + 1, __ATOMIC_RELEASE);
 	if (!t->plain)
-		desc_set(x, t, true);
+		desc_set(k, t, true);
 }
 
 /* Blocks are made one behind the other, in the store as in the cache: the last whose record, or
  * code, begins at or before `at`; NULL: none. */
-static struct tblock *block_of(const struct trans *x, const void *at)
+static struct tblock *block_of(const struct tcache *k, const void *at)
 {
-	u32 lo = 0, hi = x->ordered;
+	u32 lo = 0, hi = __atomic_load_n(&k->ordered, __ATOMIC_ACQUIRE);
 	while (hi - lo > 1) {
 		u32 mid = (lo + hi) / 2;
-		if ((const u8 *)x->order[mid] <= (const u8 *)at)
+		if ((const u8 *)k->order[mid] <= (const u8 *)at)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	return x->order[lo];
+	return k->order[lo];
 }
 
-static struct tblock *block_with(const struct trans *x, const u8 *code)
+static struct tblock *block_with(const struct tcache *k, const u8 *code)
 {
-	u32 lo = 0, hi = x->ordered;
+	u32 lo = 0, hi = __atomic_load_n(&k->ordered, __ATOMIC_ACQUIRE);
 	if (!hi)
 		return NULL;
 	while (hi - lo > 1) {
 		u32 mid = (lo + hi) / 2;
-		if (x->order[mid]->start <= code)
+		if (k->order[mid]->start <= code)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	return x->order[lo];
+	return k->order[lo];
 }
 
+/* Was code changed that this vCPU does not know of? */
 static bool code_changed(const struct vcpu *v)
 {
 	return __atomic_load_n(&v->engine->changes, __ATOMIC_RELAXED) != v->trans->changed_seen;
 }
 
-struct tabled *trans_tabled(struct trans *x, u64 rip, u32 mode)
+struct tabled *trans_tabled(struct tcache *k, u64 rip, u32 mode)
 {
-	struct tabled *t = &x->tabled[(rip ^ rip >> 12) % TRANS_TABLED];
+	struct tabled *t = &k->tabled[(rip ^ rip >> 12) % TRANS_TABLED];
 	if (t->rip != rip || t->mode != mode)
 		t->which = 0;
 	return t;
 }
 
-/* Translated and found by its page; NULL if it cannot be, or changed meanwhile. */
+/* Translated and found by its page; NULL if it cannot be, or changed meanwhile, or there is no room
+ * now. Under the lock. */
 static struct tblock *make(struct vcpu *v, struct block *b, bool plain)
 {
-	struct trans *x = v->trans;
-	struct tpage *p = trans_page(x, b);
-	struct tblock *t = p ? translate(v, b, p, block_bytes(v, b), plain, NULL) : NULL;
+	struct tcache *k = v->trans->k;
+	struct tpage *p;
+	struct tblock *t;
+	if (!trans_room(v))
+		return NULL;
+	p = trans_page(k, b);
+	t = p ? translate(v, b, p, block_bytes(v, b), plain, NULL) : NULL;
 	/* the bytes were read after the decoder's: the same only if nobody wrote since */
 	if (!t || __atomic_load_n(&b->page->ver, __ATOMIC_SEQ_CST) != b->ver) {
-		b->untranslated = !t && !x->stale;
+		b->untranslated = !t && !k->stale;
 		return NULL;
 	}
 	if (t->second) {
 		t->cross_next = t->second->cross;
 		t->second->cross = t;
 	}
-	trans_known(x, p, t);
+	trans_known(k, p, t);
 	return t;
 }
 
-void trans_room(struct vcpu *v)
+bool trans_room(struct vcpu *v)
 {
-	const struct trans *x = v->trans;
-	if (x->ordered == ORDER || x->size - x->used < 65536 ||
-	    x->store_size - x->store_used < 65536 || x->desc_used + 8192 > BIT64(28))
-		trans_reset(v);
+	struct tcache *k = v->trans->k;
+	u64 taken = k->used + k->store_used + (u64)k->desc_pages * RAM_PAGE;
+	if (taken < k->most && k->ordered < ORDER && k->size - k->used > 65536 &&
+	    k->store_size - k->store_used > 65536 && k->desc_used + 8192 < DESC_BYTES / 4)
+		return true;
+	__atomic_store_n(&k->full, true, __ATOMIC_RELAXED);
+	return false;
 }
 
-struct tblock *trans_whole(struct vcpu *v, struct block *b)
+static bool good(const struct vcpu *v, const struct tblock *t, u64 gen)
 {
-	if (b->plain && b->plain_gen == v->native_gen)
+	return likely(t && gen == v->native_gen && v->cpu.flat &&
+		      !__atomic_load_n(&t->dropped, __ATOMIC_RELAXED));
+}
+
+/* trans_whole() under the lock. */
+static struct tblock *whole(struct vcpu *v, struct block *b)
+{
+	if (good(v, b->plain, b->plain_gen))
 		return b->plain;
-	if (!v->cpu.flat || !b->native || b->native_gen != v->native_gen || !b->trusted)
+	if (!good(v, b->native, b->native_gen) || !b->trusted)
 		return NULL;
-	trans_room(v);
 	b->plain = make(v, b, true);
 	b->plain_gen = v->native_gen;
 	return b->plain;
 }
 
-/* Is its instruction the one at b's start, in the same page under the same address and mode? Between its
- * asking and now an interrupt may have led anywhere. */
-static bool starts_at(const struct trans *x, const struct block *b, const struct tguard *g)
+struct tblock *trans_whole(struct vcpu *v, struct block *b)
 {
-	const struct tpage *p = page_known((struct trans *)(uintptr_t)x, b);
+	struct tcache *k = v->trans->k;
+	struct tblock *t;
+	if (good(v, b->plain, b->plain_gen))
+		return b->plain;
+	pthread_mutex_lock(&k->lock);
+	t = whole(v, b);
+	pthread_mutex_unlock(&k->lock);
+	return t;
+}
+
+/* Is its instruction the one at b's start, in the same page under the same address and mode?
+ * Between its asking and now an interrupt may have led anywhere. */
+static bool starts_at(struct tcache *k, const struct block *b, const struct tguard *g)
+{
+	const struct tpage *p = page_known(k, b);
 	if (!p || g->ti->rip != b->rip)
 		return false;
 	for (const struct tblock *t = p->blocks; t; t = t->sibling)
@@ -369,46 +484,50 @@ static bool starts_at(const struct trans *x, const struct block *b, const struct
 
 struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *otherwise)
 {
-	const struct trans *x = v->trans;
+	struct tcache *k = v->trans->k;
 	struct tguard *from = v->plain;
-	u64 gen = v->native_gen;
-	struct tblock *t;
+	struct tblock *t = otherwise;
 	v->plain = NULL;
-	if (!otherwise || !starts_at(x, b, from))
-		return otherwise;
-	t = trans_whole(v, b);
-	if (t && v->native_gen == gen) /* or it went with the rest */
-		from->plain = x->rx + (t->code_saved - x->rw);
+	if (!otherwise)
+		return NULL;
+	pthread_mutex_lock(&k->lock);
+	if (starts_at(k, b, from)) {
+		t = whole(v, b);
+		if (t)
+			__atomic_store_n(&from->plain, k->rx + (t->code_saved - k->rw),
+					 __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&k->lock);
 	return t;
 }
 
-/* The translation of what b was decoded from, if there is one: the decoder's store is emptied more
- * often than the cache. */
+/* The translation of what b was decoded from, if there is one: by another vCPU, or before the
+ * decoder's store was emptied. Under the lock. */
 static struct tblock *made_before(struct vcpu *v, const struct block *b)
 {
-	struct trans *x = v->trans;
-	const struct tpage *p = page_known(x, b);
-	u32 code = p ? x->desc[p->desc + (b->rip & 0xfff)] : 0;
-	struct tblock *t = code && !code_changed(v) ? block_with(x, x->unknown + code) : NULL;
+	struct tcache *k = v->trans->k;
+	const struct tpage *p = page_known(k, b);
+	u32 code = p ? k->desc[p->desc + (b->rip & 0xfff)] : 0;
+	struct tblock *t;
+	if (!code || __atomic_load_n(&v->engine->changes, __ATOMIC_SEQ_CST) != k->changed_seen)
+		return NULL;
+	t = block_with(k, k->unknown + code);
 	return t && t->page == p && t->block_rip == b->rip && !t->dropped ? t : NULL;
 }
 
 struct tblock *trans_block(struct vcpu *v, struct block *b)
 {
+	struct tcache *k = v->trans->k;
 	struct tblock *t = b->native;
-	if (likely(t && b->native_gen == v->native_gen && v->cpu.flat && !t->dropped))
+	if (good(v, t, b->native_gen))
 		return t;
 	if (!code_known(&v->cpu, b->rip) || b->untranslated || b->mode & MODE_STEP || !b->trusted)
 		return NULL;
+	pthread_mutex_lock(&k->lock);
 	t = made_before(v, b);
-	if (!t && ++b->runs < v->engine->hot_runs)
-		return NULL;
-	if (!t) {
-		trans_room(v);
+	if (!t && ++b->runs >= v->engine->hot_runs)
 		t = make(v, b, false);
-	}
-	if (!t)
-		return NULL;
+	pthread_mutex_unlock(&k->lock);
 	b->native = t;
 	b->native_gen = v->native_gen;
 	return t;
@@ -428,18 +547,22 @@ static void flags_in(struct cpu *c, u32 image)
 
 static void link_to(struct vcpu *v, struct tlink *l, struct tblock *t)
 {
-	if (l->to || l->target != t->block_rip || l->from->page != t->page)
-		return;
-	l->to = t;
-	l->next = t->in;
-	t->in = l;
-	if (l->from->vec)
-		e_rel32(l->rel, l->saved ? t->code_vec_saved : t->code_vec);
-	else
-		e_rel32(l->rel, l->saved ? t->code_saved : t->code);
-	v->trans->links++;
-	if (unlikely(v->engine->traced))
-		trace_link(v, l, t);
+	struct tcache *k = v->trans->k;
+	pthread_mutex_lock(&k->lock);
+	if (!l->to && l->target == t->block_rip && l->from->page == t->page && !l->from->dropped &&
+	    !t->dropped) {
+		l->to = t;
+		l->next = t->in;
+		t->in = l;
+		if (l->from->vec)
+			set_rel32(l->rel, l->saved ? t->code_vec_saved : t->code_vec);
+		else
+			set_rel32(l->rel, l->saved ? t->code_saved : t->code);
+		v->trans->links++;
+		if (unlikely(v->engine->traced))
+			trace_link(v, l, t);
+	}
+	pthread_mutex_unlock(&k->lock);
 }
 
 static void timer_arm(struct vcpu *v)
@@ -461,7 +584,7 @@ static void timer_arm(struct vcpu *v)
 /* What RDTSC needs: from here to the next body nothing of it changes. */
 static void tsc_ready(struct vcpu *v)
 {
-	const struct clock *clock = v->trans->host_tsc;
+	const struct clock *clock = v->trans->k->host_tsc;
 	u64 here = (u64)&v->hot;
 	if (!clock)
 		return;
@@ -478,7 +601,7 @@ static void x87_pointers(struct vcpu *v)
 	const struct insn *in;
 	if (likely(!v->hot.x87))
 		return;
-	ti = (const struct tinsn *)(const void *)(v->trans->store + v->hot.x87);
+	ti = (const struct tinsn *)(const void *)(v->trans->k->store + v->hot.x87);
 	v->hot.x87 = 0;
 	c->x87_rip = ti->rip;
 	c->x87_cs = c->s.seg[S_CS].sel;
@@ -501,6 +624,7 @@ static void cut_registers(struct cpu *c)
 enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 {
 	struct trans *x = v->trans;
+	const struct tcache *k = x->k;
 	struct cpu *c = &v->cpu;
 	u64 (*enter)(void *, const u8 *);
 	enum trans_exit reason;
@@ -524,8 +648,8 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	x->entries++;
 	v->hot.status = (u32)image_of(c);
 	v->hot.simd = 0;
-	*(const u8 **)(void *)&enter = x->rx + (x->enter - x->rw);
-	reason = (enum trans_exit)enter(&v->hot, x->rx + (t->code_saved - x->rw));
+	*(const u8 **)(void *)&enter = k->rx + (k->enter - k->rw);
+	reason = (enum trans_exit)enter(&v->hot, k->rx + (t->code_saved - k->rw));
 	if (reason == TX_BODY)
 		return reason;
 	x87_pointers(v);
@@ -549,8 +673,8 @@ const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti)
 	const struct tblock *t;
 	const u8 *raw;
 	if (ti->copy)
-		return (const struct insn *)(const void *)(x->store + ti->copy);
-	t = block_of(x, ti);
+		return (const struct insn *)(const void *)(x->k->store + ti->copy);
+	t = block_of(x->k, ti);
 	raw = t->raw;
 	for (const struct tinsn *i = t->ti; i < ti; i++)
 		raw += i->len;
@@ -698,15 +822,18 @@ u64 trans_stack(struct vcpu *v, struct tguard *g)
 /* The site meets another page all the time: lookups are better there. */
 static void table_from_now_on(struct vcpu *v, const struct tinsn *ti)
 {
-	struct trans *x = v->trans;
-	struct tblock *t = block_of(x, ti);
-	struct tabled *which = trans_tabled(x, t->block_rip, t->page->mode);
-	if (t->dropped || t->plain)
-		return;
-	which->rip = t->block_rip;
-	which->mode = t->page->mode;
-	which->which |= BIT64((u64)(ti - t->ti) % (t->count / t->rounds));
-	block_drop(v, t);
+	struct tcache *k = v->trans->k;
+	struct tblock *t = block_of(k, ti);
+	struct tabled *which;
+	pthread_mutex_lock(&k->lock);
+	if (!t->dropped && !t->plain) {
+		which = trans_tabled(k, t->block_rip, t->page->mode);
+		which->rip = t->block_rip;
+		which->mode = t->page->mode;
+		which->which |= BIT64((u64)(ti - t->ti) % (t->count / t->rounds));
+		block_drop(v, t);
+	}
+	pthread_mutex_unlock(&k->lock);
 }
 
 /* The page of a family, from va on, if it may be accessed as all of them will. 0: no window for it:
@@ -765,7 +892,7 @@ static __thread struct vcpu *self;
 
 bool trans_fixup(u64 *rip, u64 *r10)
 {
-	struct trans *x = self ? self->trans : NULL;
+	const struct tcache *x = self && self->trans ? self->trans->k : NULL;
 	u64 off;
 	u32 n;
 	const struct tblock *t;

@@ -193,7 +193,7 @@ static bool same(const struct tr *t, const struct walk *w, const struct family *
 
 /* Shared when there are too many: those of families that write by none that only read, since what
  * may be read need not be writable. */
-static u32 slot_new(struct trans *x, bool write)
+static u32 slot_new(struct tcache *x, bool write)
 {
 	u32 n = x->slot_next[write]++ % (TRANS_SLOTS / 2) + (write ? TRANS_SLOTS / 2 : 0);
 	return (u32)(G(hot.slot) + n * sizeof(struct page_slot));

@@ -193,7 +193,7 @@ static void into_body(struct emit *e)
 }
 
 /* Goes on by an indirect branch if fn says so. */
-static void into_last_body(struct trans *x, struct emit *e, void *fn, bool saved)
+static void into_last_body(struct tcache *x, struct emit *e, void *fn, bool saved)
 {
 	u8 *out;
 	save_regs(e);
@@ -216,7 +216,7 @@ static void into_last_body(struct trans *x, struct emit *e, void *fn, bool saved
 
 /* r10 = tinsn, the flags are in hot.status: fn does it and says so, or its body does. Saves what fn
  * may clobber; it uses no vector registers. */
-static void into_far(struct trans *x, struct emit *e, void *fn)
+static void into_far(struct tcache *x, struct emit *e, void *fn)
 {
 	static const u8 some[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9};
 	u8 *out;
@@ -572,9 +572,8 @@ static u8 *exit_to(struct emit *e, unsigned reason, bool saved)
 	return at;
 }
 
-void stubs_build(struct vcpu *v)
+void stubs_build(struct tcache *x)
 {
-	struct trans *x = v->trans;
 	struct emit e = {.p = x->rw, .end = x->rw + x->size};
 	/* offset 0 of both entries: where an indirect branch lands that knows no code */
 	x->unknown_saved = e.p;
@@ -583,8 +582,6 @@ void stubs_build(struct vcpu *v)
 	e_jmp(&e, x->unknown_saved);
 	x->unknown = e.p;
 	exit_with(&e, TX_IBL, false);
-	v->hot.code = (u64)x->rx + (u64)(x->unknown - x->rw);
-	v->hot.code_saved = v->hot.code - ENTRY_GAP;
 	x->enter = e.p;
 	enter(&e);
 	x->exit_link = exit_to(&e, TX_LINK, false);

@@ -103,8 +103,6 @@ int table_open(struct vcpu *v)
 	}
 	for (unsigned i = 0; i < 2; i++)
 		ok &= (x->xt[i] = reserve(PAGES * 4)) != NULL;
-	ok &= (x->desc = reserve(DESC_BYTES)) != NULL;
-	x->desc_used = 4096;
 	for (unsigned i = 0; i < TRANS_SLOTS; i++)
 		v->hot.slot[i] = no_page;
 	drop_stacks(v);
@@ -122,7 +120,6 @@ void table_close(struct vcpu *v)
 	}
 	for (unsigned i = 0; i < 2; i++)
 		release(x->xt[i], PAGES * 4);
-	release(x->desc, DESC_BYTES);
 }
 
 static u64 page_number(u64 la)

@@ -79,10 +79,10 @@ static const struct name fields[] = {
 };
 #undef FIELD
 
-/* Stubs; addresses in struct trans. */
+/* Stubs; addresses in struct tcache. */
 #define NAMED(stub, text)                                                                          \
 	{                                                                                          \
-		(u32) offsetof(struct trans, stub), text                                           \
+		(u32) offsetof(struct tcache, stub), text                                           \
 	}
 #define STUB(stub) NAMED(stub, #stub)
 static const struct name stubs[] = {

@@ -27,6 +27,7 @@
 #ifndef ENGINE_SOFT_TRANS_TRANS_H
 #define ENGINE_SOFT_TRANS_TRANS_H
 
+#include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
@@ -60,6 +61,7 @@ struct engine_reason;
 struct vcpu;
 struct tblock;
 struct lockstep;
+struct engine;
 struct check;
 
 /* A guest instruction as helpers see it. */
@@ -179,6 +181,7 @@ struct trans_hot {
 #define TRANS_SIGNAL   (SIGRTMIN + 4) /* of the vCPUs' timers */
 #define TRANS_CODE     (64ull << 20)  /* bytes of the code cache */
 #define TRANS_STORE    (128ull << 20) /* of what is known of it */
+#define TRANS_MOST     (52ull << 20)  /* what they take together, unless told otherwise */
 #define TRANS_PAGES    BIT64(36)      /* of a linear address space */
 #define TRANS_HASH     4096u
 #define DESC_BYTES     BIT64(30)
@@ -218,34 +221,28 @@ struct tabled {
 	u32 mode;
 };
 
-struct trans {
-	struct fast_way in, out;
+/*
+ * What all vCPUs of a machine have translated. `lock` is held by whoever makes, links or drops
+ * blocks; running and looking up take no lock. It is emptied while no vCPU is inside (see
+ * trans_enter()); then its generation changes, and nothing of an older one means anything.
+ */
+struct tcache {
+	pthread_mutex_t lock; /* a leaf but for the log's */
+	u64 gen;	      /* atomic */
+	bool full;	      /* it shall be emptied before anybody goes on; atomic */
+	u64 most;	      /* bytes that code, records and descriptors may take */
+	struct check *check;  /* check.c's own, or NULL */
 	struct tabled tabled[TRANS_TABLED];
-	struct insn cur; /* the instruction that a helper speaks of */
-	struct check *check; /* check.c's own, or NULL */
-	struct cross cross[TRANS_CROSS];
-	u8 *rw, *rx; /* the code cache, twice */
+	u8 *rw, *rx; /* the code, twice */
 	u32 used, size, stubs, slot_next[2];
-	u32 desc_used;
 	u8 *store; /* tblocks, tpages: bump-allocated */
 	u32 store_used, store_size;
 	u32 used_peak, store_peak; /* of before the resets: memory that was touched stays */
 	struct tpage *hash[TRANS_HASH], *frame[TRANS_HASH];
-	u64 *rt[TRANS_VIEWS], *wt[TRANS_VIEWS];
-	unsigned view; /* the current one; of the others these are the stack windows */
-	struct {
-		u64 page, add, other_page, other_add;
-	} window[TRANS_VIEWS];
-	const struct clock *host_tsc; /* it follows the host's TSC; or NULL */
-	u32 *xt[2];
-	u32 xt_mode[2];
 	u32 *desc;
-	/* filled entries: view << 36 | page number, and those of xt; [1]: of global pages */
-	struct tlog log[2], xlog[2][2];
-	u64 touched[TRANS_TOUCHED], touches; /* pages of the tables, see table.c */
-	u64 looked[512], looks;
-	u32 data_pages, code_pages, desc_pages;
-	u64 changed_seen;
+	u32 desc_used, desc_pages;
+	u64 changed_seen; /* atomic */
+	const struct clock *host_tsc; /* it follows the host's TSC; or NULL */
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
 	u8 *stack_stub[2], *stack_leave, *slot_stub[2][2]; /* [32-bit code][write] */
@@ -254,10 +251,32 @@ struct trans {
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
 	struct tblock **order; /* by code address */
-	u32 ordered;
+	u32 ordered;	       /* atomic */
+	bool stale;	       /* the last translation failed as code changed */
+	u64 translated, resets;
+};
+
+/* What is a vCPU's own: its tables, and what it knows of the cache. */
+struct trans {
+	struct tcache *k; /* the engine's */
+	struct fast_way in, out;
+	struct insn cur; /* the instruction that a helper speaks of */
+	struct cross cross[TRANS_CROSS];
+	u64 *rt[TRANS_VIEWS], *wt[TRANS_VIEWS];
+	unsigned view; /* the current one; of the others these are the stack windows */
+	struct {
+		u64 page, add, other_page, other_add;
+	} window[TRANS_VIEWS];
+	u32 *xt[2];
+	u32 xt_mode[2];
+	/* filled entries: view << 36 | page number, and those of xt; [1]: of global pages */
+	struct tlog log[2], xlog[2][2];
+	u64 touched[TRANS_TOUCHED], touches; /* pages of the tables, see table.c */
+	u64 looked[512], looks;
+	u32 data_pages, code_pages;
+	u64 changed_seen; /* changes of code up to here are known */
 	/* statistics */
-	u64 translated, entries, misses, links, ibl_misses, resets, compared, uncompared;
-	bool off, stale; /* the last translation failed as code changed */
+	u64 entries, misses, links, ibl_misses, compared, uncompared;
 };
 
 /* need.c: does this host have what the translator wants for so many vCPUs? 0, or -errno with the
@@ -272,6 +291,11 @@ int trans_gs(u64 base);
 /* run.c */
 int trans_open(struct vcpu *v);
 void trans_close(struct vcpu *v);
+/* After the vCPUs. */
+void trans_close_cache(struct engine *e);
+/* Before anything of the cache is looked at, at a point where the vCPU may park. False: look at the
+ * events first. From here on it is inside, until v->inside is cleared. */
+bool trans_enter(struct vcpu *v);
 /* This vCPU goes on without the translator: its thread did not get what the probe did. */
 void trans_rest(struct vcpu *v);
 /* Where b's bytes are. */
@@ -285,13 +309,14 @@ struct tblock *trans_whole(struct vcpu *v, struct block *b);
 struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *otherwise);
 /* For the instruction at RIP, if it lies in two pages; NULL: interpret it. May long-jump. */
 struct tblock *trans_cross(struct vcpu *v);
-/* For cross.c: makes room, finds b's page (NULL: no room), makes t known as one of page p. */
-void trans_room(struct vcpu *v);
-struct tpage *trans_page(struct trans *x, const struct block *b);
-void trans_known(struct trans *x, struct tpage *p, struct tblock *t);
+/* For cross.c, under the lock: is there room? finds b's page (NULL: no room); makes t known as one of
+ * page p. */
+bool trans_room(struct vcpu *v);
+struct tpage *trans_page(struct tcache *k, const struct block *b);
+void trans_known(struct tcache *k, struct tpage *p, struct tblock *t);
 /* Runs it until it comes back; c->rip says where the guest is. May long-jump (exceptions). */
 enum trans_exit trans_run(struct vcpu *v, struct tblock *t);
-/* Everything translated is gone. */
+/* Everything translated is gone. No vCPU runs. */
 void trans_reset(struct vcpu *v);
 /* Before any vCPU runs: the signal of their timers. */
 void trans_signal(void);
@@ -313,7 +338,7 @@ bool trans_fixup(u64 *rip, u64 *r10);
 /* What the decoder makes of ti; good until the next call. */
 const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti);
 /* Which operands of the block at rip are looked up. */
-struct tabled *trans_tabled(struct trans *x, u64 rip, u32 mode);
+struct tabled *trans_tabled(struct tcache *k, u64 rip, u32 mode);
 
 /* fast.c: 0: its body */
 u64 trans_syscall(struct vcpu *v, struct tinsn *ti);
@@ -350,9 +375,9 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 			 bool plain, struct tpage *second);
 /* check.c: code [t->start, end), what is seldom needed from main_end on. False: fail_text() says
  * why. */
-bool check_block(struct trans *x, const struct tblock *t, const u8 *main_end, const u8 *end);
+bool check_block(struct tcache *x, const struct tblock *t, const u8 *main_end, const u8 *end);
 /* stubs.c */
-void stubs_build(struct vcpu *v);
+void stubs_build(struct tcache *x);
 
 /* table.c */
 int table_open(struct vcpu *v);

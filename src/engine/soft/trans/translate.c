@@ -466,7 +466,7 @@ static bool stale(const struct tr *t)
 struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, const u8 *raw,
 			 bool plain, struct tpage *second)
 {
-	struct trans *x = v->trans;
+	struct tcache *x = v->trans->k;
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second, .word = mode_word(b->mode)};
 	u32 before = x->store_used;
