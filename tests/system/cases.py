@@ -32,11 +32,14 @@ INTERPRETED = ["--engine", "soft,translate=off"]
 TRANSLATED = ["--engine", "soft,translate=on"]
 
 
-def both(label, limit=300, translated=None):
-    """Two tests: NAME interpreted, and NAME_translated, with a label of its own if need be."""
+def both(label, limit=300, translated=None, slow=False):
+    """Two tests: NAME interpreted, and NAME_translated, with a label of its own if need be. slow:
+    interpreted with a sanitizer it takes a quarter of an hour, and others do the same in less."""
     def add(fn):
         def on(engine):
             def run():
+                if slow and engine == INTERPRETED:
+                    need_plain("slow with a sanitizer; %s_translated runs" % fn.__name__)
                 holmvm.ENGINE = engine
                 fn()
             return run
@@ -750,7 +753,7 @@ def dmesg_models():
         check_dmesg(out)
 
 
-@both("full", 1800)
+@both("full", 1800, slow=True)
 def dmesg_generic():
     out, _ = debian_run("dmesg -r")
     check(out.count("\n") > 50, "no dmesg")
@@ -847,7 +850,7 @@ def kernel_686_pae_translated():
 @case("full", 3600)
 def kernel_686_lockstep():
     """A boot, each block compared with the interpreter's."""
-    need_plain("hours with a sanitizer; mini_lockstep runs")
+    need_plain("slow with a sanitizer; guest/*/holm-lockstep run")
     with scratch("lockstep") as d:
         other_run("linux-image-686:i386", "uname -m", "--json=" + d + "/j", "--engine",
                   "soft,translate=lockstep", timeout=3500)
@@ -1008,7 +1011,7 @@ def debian_login_cloud():
     login("debian-cloud", 1, 600)
 
 
-@both("full", 1800)
+@both("full", 1800, slow=True)
 def debian_login_generic():
     login("debian", 1)
 
@@ -1023,7 +1026,7 @@ def debian_login_4cpus():
     login("debian-cloud", 4)
 
 
-@both("full", 1800)
+@both("full", 1800, slow=True)
 def debian_reboot():
     with scratch("debian") as folder:
         with Vm(*debian_args(folder, append="holm.autologin")) as vm:
@@ -1080,7 +1083,7 @@ def stress(cpus, cpu_seconds):
                                if re.search("fail:|warn:|error:|verdict|[Kk]illed|BUG|Oops", line)))
 
 
-@both("full", 3600)
+@both("full", 3600, slow=True)
 def debian_stress():
     stress(2, 120)
 
@@ -1129,6 +1132,7 @@ def mini_translated():
 @case("full", 900)
 def mini_lockstep():
     """A boot and some work, each block compared with the interpreter's."""
+    need_plain("slow with a sanitizer; guest/*/holm-lockstep run")
     with scratch("lockstep") as d:
         out, _ = mini_run("head -c 100000 /dev/zero | sha256sum; dmesg -r | grep '^<[0-3]>'",
                           "--json=" + d + "/j", "--engine", "soft,translate=lockstep", timeout=800)
@@ -1294,7 +1298,7 @@ def debian_translated():
 @case("full", 3600)
 def debian_lockstep():
     """Debian to its userland and a compiler's run, each block compared with the interpreter's."""
-    need_plain("hours with a sanitizer; mini_lockstep runs")
+    need_plain("slow with a sanitizer; guest/*/holm-lockstep run")
     with scratch("lockstep") as d:
         out, _ = debian_run("echo 'int main(void) { return 7; }' >a.c; gcc -O2 a.c -o a; ./a; echo gcc $?;"
                             "systemctl is-system-running; dmesg -r | grep '^<[0-3]>'",

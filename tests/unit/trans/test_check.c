@@ -122,6 +122,51 @@ static void test_lookup(void **state)
 	assert_true(accepted());
 }
 
+/* [RBX + RDI * 4], where RBX became a sum of so many: what the walk knows of it has an end. */
+static void lookup_of_sum(unsigned terms)
+{
+	static const u8 others[] = {H_RCX, H_RDX, H_RSI, H_RBP, H_R8, H_R12, H_R13, H_R14, H_R15};
+	u8 *cross, *miss, *top, *back;
+	for (unsigned i = 0; i + 1 < terms; i++)
+		e_lea(&e, H_RBX, H_RBX, others[i % sizeof(others)], 1, 8, 8);
+	e_lea(&e, H_R10, H_RBX, H_RDI, 2, 0, 8);
+	e_test_imm8(&e, H_R10, 7);
+	cross = e_jcc_fwd(&e, 5);
+	top = e.p;
+	e_pext_gs(&e, H_R11, H_R10, G(hot.mask));
+	e_gs_load(&e, H_R10, G(hot.rt));
+	e_load(&e, 8, H_R11, H_R10, H_R11, 3, 0);
+	e_test_imm8(&e, H_R11, 1);
+	miss = e_jcc_fwd(&e, 4);
+	back = e.p;
+	e_lea(&e, H_R10, H_RBX, H_RDI, 2, 0, 8);
+	e_load(&e, 8, H_RAX, H_R10, H_R11, 0, -1);
+	e_jmp(&e, cache + 64);
+	main_end = e.p;
+	e_here(&e, cross);
+	e_lea(&e, H_R11, H_R10, NOREG, 0, 7, 8);
+	BYTES(0x4d, 0x31, 0xd3);       /* xor r11, r10 */
+	BYTES(0x49, 0xc1, 0xeb, 0x0c); /* shr r11, 12 */
+	e_rel32(e_jcc_fwd(&e, 4), top);
+	e_here(&e, miss);
+	e_lea(&e, H_R10, H_RBX, H_RDI, 2, 0, 8);
+	t->ti[0].size = 8;
+	e_mov_imm(&e, H_R11, (u64)&t->ti[0]);
+	e_call(&e, x->miss);
+	e_jmp(&e, back);
+}
+
+static void test_lookup_of_sums(void **state)
+{
+	(void)state;
+	for (unsigned terms = 1; terms < 20; terms++) {
+		begin();
+		lookup_of_sum(terms);
+		if (!accepted())
+			fail_msg("%u terms: %s", terms, fail_text());
+	}
+}
+
 #define REFUSED(change)                                                                            \
 	do {                                                                                       \
 		struct lookup l = good;                                                            \
@@ -363,10 +408,11 @@ static void test_empty_slots(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_upper_bits), cmocka_unit_test(test_empty_slots),
-		cmocka_unit_test(test_lookup),	   cmocka_unit_test(test_lookup_wrong),
-		cmocka_unit_test(test_slots),	   cmocka_unit_test(test_instructions),
-		cmocka_unit_test(test_vcpu_block), cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_upper_bits),     cmocka_unit_test(test_empty_slots),
+		cmocka_unit_test(test_lookup),	       cmocka_unit_test(test_lookup_wrong),
+		cmocka_unit_test(test_lookup_of_sums), cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_instructions),   cmocka_unit_test(test_vcpu_block),
+		cmocka_unit_test(test_narrow),
 	};
 	x = calloc(1, sizeof(*x));
 	t = calloc(1, sizeof(*t) + 4 * sizeof(struct tinsn));

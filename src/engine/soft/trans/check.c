@@ -23,7 +23,10 @@
 #include "engine/soft/trans/gen.h"
 #include "host/fail.h"
 
-#define TERMS	  3
+#define TERMS 8
+#define KEPT                                                                                       \
+	3 /* terms of a sum that a guest register keeps: with another one and a segment it has     \
+	     room */
 #define FACTS	  64
 #define POINTS	  256 /* places behind a conditional jump, and jumps out of the main line */
 #define CELLS	  16  /* guest registers in memory, and two addresses */
@@ -414,6 +417,11 @@ static unsigned width_of(const struct insn *in, bool *read, bool *write)
 	return size;
 }
 
+static bool long_sum(const struct value *v)
+{
+	return v->what == W_NUMBER && v->lin.n > KEPT;
+}
+
 /* base + index << scale + disp */
 static bool sum_of(struct check *k, const struct insn *in, struct value *v)
 {
@@ -531,8 +539,10 @@ static bool vcpu_block(struct check *k, const struct insn *in)
 		return true;
 	}
 	if (f->map == 0 && op == 0x89) {
-		if (cell(k, in->disp))
-			*cell(k, in->disp) = in->osz == 8 ? k->s.r[in->reg] : wide(k);
+		struct value *to = cell(k, in->disp);
+		v = in->osz == 8 ? k->s.r[in->reg] : wide(k);
+		if (to) /* a guest's register, or an address that is wanted again */
+			*to = long_sum(&v) && to < &k->s.cell[CELL_EA] ? wide(k) : v;
 		return true;
 	}
 	if (f->map == 0 && op == 0x03 && in->osz >= 4) { /* add r, gs:[a segment's base] */
@@ -638,6 +648,8 @@ static bool registers(struct check *k, const struct insn *in)
 				}
 				goto unknown;
 			}
+			if (long_sum(&v) && in->reg != H_R10 && in->reg != H_R11)
+				goto unknown;
 			set(k, in->reg, v);
 			return true;
 		}
