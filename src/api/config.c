@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "api/size.h"
+#include "host/size.h"
 #include "host/fail.h"
 
 #define UNIX_PATH_MAX 107 /* sun_path without its NUL */

@@ -16,7 +16,7 @@
 #include <yaml.h>
 
 #include "api/options.h"
-#include "api/size.h"
+#include "host/size.h"
 #include "host/fail.h"
 
 #define VMFILE_MAX (1u << 20)

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "api/options.h"
-#include "api/size.h"
+#include "host/size.h"
 #include "host/fail.h"
 
 #ifndef HOLM_VERSION

@@ -15,7 +15,7 @@
 #include <time.h>
 
 #include "api/client.h"
-#include "api/size.h"
+#include "host/size.h"
 #include "api/wire.h"
 #include "host/fail.h"
 #include "host/log.h"

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/size.h"
+#include "host/size.h"
 #include "board/layout.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/rng.h"

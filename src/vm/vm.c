@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/size.h"
+#include "host/size.h"
 #include "host/fail.h"
 #include "host/log.h"
 #include "host/signal.h"

@@ -1515,8 +1515,9 @@ def stats_sizes():
                     kind = "code" if "holm-code" in line else None
                 elif word[0] == "Size:":
                     size = int(word[1]) << 10
-                    kind = kind or ("store" if size == 128 << 20 else "decoded" if size == 12 << 20
-                                    else "tables" if size > 1 << 40 else
+                    kind = kind or ("store" if size == count["store_size_bytes"] else
+                                    "decoded" if size == 6 << 20 else
+                                    "tables" if size > 1 << 40 or size == 1 << 30 else
                                     "ram" if size > 500 << 20 else None)
                 elif word[0] == "Pss:" and kind:
                     seen[kind] += int(word[1]) << 10

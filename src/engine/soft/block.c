@@ -30,7 +30,7 @@ static void block_end(struct cpu *c, const struct insn *in)
 int block_open(struct vcpu *v)
 {
 	void *p;
-	v->store_size = BLOCK_STORE;
+	v->store_size = v->trans ? BLOCK_STORE_TRANS : BLOCK_STORE;
 	p = mmap(NULL, v->store_size, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)

@@ -61,7 +61,8 @@ struct block {
 
 #define JUMP_CACHE	  4096u
 #define BLOCK_HASH	  65536u
-#define BLOCK_STORE (12u << 20)
+#define BLOCK_STORE	  (12u << 20)
+#define BLOCK_STORE_TRANS (6u << 20) /* what is hot is translated */
 #define BLOCK_INSNS 48u
 
 struct jump_slot {

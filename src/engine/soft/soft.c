@@ -19,6 +19,7 @@
 #include "engine/soft/impl.h"
 #include "host/fail.h"
 #include "host/log.h"
+#include "host/size.h"
 
 /* --- faults of the host that are the guest's: native thunks and translated code --- */
 
@@ -131,27 +132,62 @@ struct translate {
 	unsigned hot_runs; /* executions before a block is translated; 0: never */
 	bool lockstep;
 	bool asked; /* by name: it is that or nothing */
+	u64 cache;  /* bytes for translated code and what is known of it; 0: as many as usual */
 };
+
+static int cache_parse(const char *text, struct translate *out)
+{
+	if (size_parse(text, &out->cache))
+		return -EINVAL;
+	if (out->cache < TRANS_LEAST || out->cache > TRANS_LIMIT)
+		return FAIL(-EINVAL, "engine soft: cache=%.20s; it may be %uM to %uM", text,
+			    (unsigned)(TRANS_LEAST >> 20), (unsigned)(TRANS_LIMIT >> 20));
+	return 0;
+}
+
+static int option_parse(const char *option, struct translate *out)
+{
+	static const struct translate known[] = {{"on", TRANS_HOT_RUNS, false, true, 0},
+						 {"off", 0, false, true, 0},
+						 {"eager", 1, false, true, 0},
+						 {"lockstep", 1, true, true, 0}};
+	u64 cache = out->cache;
+	for (unsigned i = 0; i < ARRAY_LEN(known) && !strncmp(option, "translate=", 10); i++) {
+		if (strcmp(option + 10, known[i].word))
+			continue;
+		if (out->asked)
+			return FAIL(-EINVAL, "engine soft: translate= is given twice");
+		*out = known[i];
+		out->cache = cache;
+		return 0;
+	}
+	if (!strncmp(option, "cache=", 6) && cache)
+		return FAIL(-EINVAL, "engine soft: cache= is given twice");
+	if (!strncmp(option, "cache=", 6))
+		return cache_parse(option + 6, out);
+	return FAIL(-EINVAL,
+		    "engine soft: unknown option '%.40s'; it takes translate=off, on, eager or "
+		    "lockstep, and cache=SIZE",
+		    option);
+}
 
 static int translate_parse(const char *options, struct translate *out)
 {
-	static const struct translate known[] = {{"on", TRANS_HOT_RUNS, false, true},
-						 {"off", 0, false, true},
-						 {"eager", 1, false, true},
-						 {"lockstep", 1, true, true}};
-	*out = (struct translate){"on", TRANS_HOT_RUNS, false, false};
+	char one[64];
+	int err = 0;
+	*out = (struct translate){"on", TRANS_HOT_RUNS, false, false, 0};
 	if (!options || !options[0])
 		return 0;
-	for (unsigned i = 0; i < ARRAY_LEN(known) && !strncmp(options, "translate=", 10); i++) {
-		if (strcmp(options + 10, known[i].word))
-			continue;
-		*out = known[i];
-		return 0;
+	for (const char *end; !err; options = end + 1) {
+		end = strchrnul(options, ',');
+		snprintf(one, sizeof(one), "%.*s", (int)min_u64((u64)(end - options), 63), options);
+		err = option_parse(one, out);
+		if (!*end)
+			break;
 	}
-	return FAIL(-EINVAL,
-		    "engine soft: unknown option '%.40s'; it takes translate=off, on, eager or "
-		    "lockstep",
-		    options);
+	if (!err && out->cache && !out->hot_runs)
+		return FAIL(-EINVAL, "engine soft: translate=off has no use for cache=");
+	return err;
 }
 
 static int soft_check(const struct engine_config *config)
@@ -198,6 +234,7 @@ static int translate_settle(struct engine *e, struct translate *t)
 	e->lockstep = t->lockstep;
 	e->check = t->hot_runs == 1;
 	e->asked = t->asked;
+	e->cache_most = t->cache;
 	return 0;
 }
 
@@ -406,7 +443,7 @@ static void stats_cache(const struct tcache *k, struct metrics *stats)
 	stats->code_size_bytes = k->size;
 	stats->store_bytes = READ(k->store_used);
 	stats->store_touched_bytes = most(READ(k->store_used), READ(k->store_peak));
-	stats->store_size_bytes = k->store_size;
+	stats->store_size_bytes = k->size;
 	stats->table_bytes += (u64)RAM_PAGE * READ(k->desc_pages);
 }
 

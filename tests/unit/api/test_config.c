@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "api/size.h"
+#include "host/size.h"
 #include "api/vmfile.h"
 #include "host/fail.h"
 

@@ -24,7 +24,8 @@
 #include "engine/soft/trans/layout.h"
 #include "host/fail.h"
 
-#define ORDER (1u << 18)
+#define ROOM	    65536u /* what a block may take */
+#define BLOCK_LEAST 128u   /* bytes of code and record */
 #define STORE_FIRST 16u	  /* 0 is no place in it */
 #define DESC_FIRST  4096u /* 0: code that nobody knows */
 /* A slot that misses more often than once in so many cycles is worse than a lookup. */
@@ -56,9 +57,9 @@ void trans_close_cache(struct engine *e)
 	struct tcache *k = e->cache;
 	if (!k)
 		return;
-	release(k->rw, TRANS_CODE);
-	release(k->rx, TRANS_CODE);
-	release(k->store, TRANS_STORE);
+	release(k->rw, k->size);
+	release(k->rx, k->size);
+	release(k->store, k->size);
 	release(k->desc, DESC_BYTES);
 	pthread_mutex_destroy(&k->lock);
 	free(k->order);
@@ -75,23 +76,22 @@ static int cache_open(struct engine *e)
 		return FAIL(-ENOMEM, "out of memory");
 	e->cache = k;
 	pthread_mutex_init(&k->lock, NULL);
-	k->store_size = TRANS_STORE;
+	k->most = e->cache_most ? e->cache_most : TRANS_MOST;
+	k->size = (u32)k->most;
 	k->store_used = STORE_FIRST;
-	k->store = reserve(TRANS_STORE);
+	k->store = reserve(k->size);
 	k->desc = reserve(DESC_BYTES);
 	k->desc_used = DESC_FIRST;
-	k->order = malloc(ORDER * sizeof(*k->order));
-	k->most = e->cache_most ? e->cache_most : TRANS_MOST;
+	k->order_size = k->size / BLOCK_LEAST;
+	k->order = malloc(k->order_size * sizeof(struct tblock *));
 	if (!k->store || !k->desc || !k->order)
 		return FAIL(-ENOMEM, "out of memory for the translator");
 	madvise(k->desc, DESC_BYTES, MADV_NOHUGEPAGE);
-	madvise(k->store, TRANS_STORE, MADV_NOHUGEPAGE);
-	err = trans_memory(TRANS_CODE, &k->rw, &k->rx);
+	err = trans_memory(k->size, &k->rw, &k->rx);
 	if (err)
 		return FAIL(-EPERM,
 			    "the host lets no memory be executed (memfd): %s; use translate=off",
 			    strerror(-err));
-	k->size = TRANS_CODE;
 	if (e->board && e->board->clock.use_tsc)
 		k->host_tsc = &e->board->clock;
 	stubs_build(k);
@@ -245,7 +245,7 @@ struct tpage *trans_page(struct tcache *k, const struct block *b)
 	u32 need = (sizeof(*p) + 15) & ~15u;
 	if (p)
 		return p;
-	if (k->store_used + need > k->store_size || k->desc_used + 4096 > BIT64(28))
+	if (k->store_used + need > k->size || k->desc_used + 4096 > BIT64(28))
 		return NULL;
 	p = (struct tpage *)(void *)(k->store + k->store_used);
 	k->store_used += need;
@@ -432,8 +432,8 @@ bool trans_room(struct vcpu *v)
 {
 	struct tcache *k = v->trans->k;
 	u64 taken = k->used + k->store_used + (u64)k->desc_pages * RAM_PAGE;
-	if (taken < k->most && k->ordered < ORDER && k->size - k->used > 65536 &&
-	    k->store_size - k->store_used > 65536 && k->desc_used + 8192 < DESC_BYTES / 4)
+	if (taken + ROOM < k->most && k->ordered < k->order_size &&
+	    k->desc_used + 8192 < DESC_BYTES / 4)
 		return true;
 	__atomic_store_n(&k->full, true, __ATOMIC_RELAXED);
 	return false;

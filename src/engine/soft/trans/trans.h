@@ -179,15 +179,17 @@ struct trans_hot {
 #define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.5 TiB of addresses */
 #define TRANS_HOT_RUNS 3u
 #define TRANS_SIGNAL   (SIGRTMIN + 4) /* of the vCPUs' timers */
-#define TRANS_CODE     (64ull << 20)  /* bytes of the code cache */
-#define TRANS_STORE    (128ull << 20) /* of what is known of it */
-#define TRANS_MOST     (52ull << 20)  /* what they take together, unless told otherwise */
+/* Bytes of the code cache and of what is known of it, together, unless told otherwise; what one may
+ * tell. */
+#define TRANS_MOST  (64ull << 20)
+#define TRANS_LEAST (16ull << 20)
+#define TRANS_LIMIT (1ull << 30)
 #define TRANS_PAGES    BIT64(36)      /* of a linear address space */
 #define TRANS_HASH     4096u
 #define DESC_BYTES     BIT64(30)
 /* addresses of one vCPU: for each page of each view two u64, of each mode one u32 */
 #define TRANS_ADDRESSES                                                                            \
-	(TRANS_PAGES * (16 * TRANS_VIEWS + 4 * 2) + DESC_BYTES + 2 * TRANS_CODE + TRANS_STORE)
+	(TRANS_PAGES * (16 * TRANS_VIEWS + 4 * 2) + DESC_BYTES + 3 * TRANS_LIMIT)
 #define TRANS_LOG     16384u
 #define TRANS_TOUCHED 8192u
 
@@ -234,9 +236,9 @@ struct tcache {
 	struct check *check;  /* check.c's own, or NULL */
 	struct tabled tabled[TRANS_TABLED];
 	u8 *rw, *rx; /* the code, twice */
-	u32 used, size, stubs, slot_next[2];
-	u8 *store; /* tblocks, tpages: bump-allocated */
-	u32 store_used, store_size;
+	u8 *store;   /* tblocks, tpages: bump-allocated */
+	u32 size;    /* of either; they do not fill it, see `most` */
+	u32 used, store_used, stubs, slot_next[2];
 	u32 used_peak, store_peak; /* of before the resets: memory that was touched stays */
 	struct tpage *hash[TRANS_HASH], *frame[TRANS_HASH];
 	u32 *desc;
@@ -250,8 +252,8 @@ struct tcache {
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
-	struct tblock **order; /* by code address */
-	u32 ordered;	       /* atomic */
+	struct tblock **order;	  /* by code address */
+	u32 ordered, order_size; /* the first is atomic */
 	bool stale;	       /* the last translation failed as code changed */
 	u64 translated, resets;
 };

@@ -2,12 +2,12 @@
 /*
  * size: reads numbers people write: 512M, 2G, 4, true.
  *
- * Entered by: config.c, vmfile.c. Owns nothing. Errors come as sentences that say what to write.
+ * Entered by: the parsers of flags, VM files and engine options. Owns nothing. Errors come as sentences that say what to write.
  *
  * Context: any.
  */
-#ifndef API_SIZE_H
-#define API_SIZE_H
+#ifndef HOST_SIZE_H
+#define HOST_SIZE_H
 
 #include "lib/types.h"
 

@@ -4,7 +4,7 @@
  *
  * Entered by: the parsers of flags and VM files. Owns nothing.
  */
-#include "api/size.h"
+#include "host/size.h"
 
 #include <stdio.h>
 #include <string.h>
