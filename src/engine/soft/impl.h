@@ -63,7 +63,7 @@ struct block {
 #define BLOCK_HASH	  65536u
 #define BLOCK_STORE	  (12u << 20)
 #define BLOCK_STORE_TRANS (6u << 20) /* what is hot is translated */
-#define BLOCK_INSNS 48u
+#define BLOCK_INSNS	  48u
 
 struct jump_slot {
 	u64 gen;
@@ -100,8 +100,8 @@ struct vcpu {
 	bool failed;		   /* fail_text() says why */
 	struct tguard *plain;	   /* asked for the next block to go without stack windows */
 	struct tlink *link;	   /* wants to be linked to the block that is entered next */
-	u64 native_gen; /* the cache's generation that it knows */
-	bool inside;	/* it may hold on to what is in the cache */
+	u64 native_gen;		   /* the cache's generation that it knows */
+	bool inside;		   /* it may hold on to what is in the cache */
 	u64 armed;
 	timer_t host_timer;
 };

@@ -20,7 +20,6 @@ static u8 cache[8192];
 static struct tcache *x;
 static struct tpage page32; /* of 32-bit code */
 static struct tblock *t;
-static struct tguard family[2];
 static struct emit e;
 static u8 *main_end;
 
@@ -28,11 +27,10 @@ static void begin(void)
 {
 	memset(cache, 0xcc, sizeof(cache));
 	e = (struct emit){.p = cache + 4096, .end = cache + sizeof(cache)};
-	memset(t, 0, sizeof(*t) + 4 * sizeof(struct tinsn));
+	memset(t, 0, sizeof(*t) + 4 * sizeof(struct tinsn) + 2 * sizeof(struct tguard));
 	t->count = 4;
-	t->guard = family;
 	t->guards = 2;
-	t->start = t->code = t->code_saved = t->code_vec = t->code_vec_saved = e.p;
+	t->start = e.p;
 	main_end = NULL;
 }
 
@@ -207,7 +205,7 @@ struct guard {
 static void guard(struct guard g)
 {
 	u8 *miss = NULL, *back;
-	struct tguard *of = &family[1];
+	struct tguard *of = &guards_of(t)[1];
 	t->page = g.narrow ? &page32 : NULL;
 	if (g.upper)
 		e_gs_load(&e, H_RSI, G(cpu.s.kernel_gs_base));
@@ -415,7 +413,7 @@ int main(void)
 		cmocka_unit_test(test_narrow),
 	};
 	x = calloc(1, sizeof(*x));
-	t = calloc(1, sizeof(*t) + 4 * sizeof(struct tinsn));
+	t = calloc(1, sizeof(*t) + 4 * sizeof(struct tinsn) + 2 * sizeof(struct tguard));
 	assert_non_null(x);
 	assert_non_null(t);
 	x->rw = cache;

@@ -884,7 +884,7 @@ static const struct tinsn *tinsn_of(struct check *k, const struct value *v)
 
 static const struct tguard *guard_of(struct check *k, const struct value *v)
 {
-	u64 at = (u64)v->lin.k, first = (u64)k->t->guard;
+	u64 at = (u64)v->lin.k, first = (u64)guards_of(k->t);
 	if (v->what != W_NUMBER || v->lin.n || at < first || (at - first) % sizeof(struct tguard) ||
 	    (at - first) / sizeof(struct tguard) >= k->t->guards)
 		return NULL;
@@ -1012,7 +1012,7 @@ static bool step(struct check *k)
 		if (is_main(k, to) && k->p > k->main_end)
 			come_back(k, to);
 		else if (k->p <= k->main_end && to > k->p && is_main(k, to) &&
-			 to != k->t->code_saved)
+			 to != k->t->start + k->t->code_saved)
 			no(k, "a jump inside the main line");
 		else if (to >= k->main_end)
 			snapshot(k, to, k->side, &k->sides, false);
@@ -1138,9 +1138,9 @@ static void walk(struct check *k)
 	k->p = t->start;
 	while (k->p < k->main_end && !k->why) {
 		/* another entry, a way out of an unrolled loop: nothing is known there */
-		if (k->p == t->code || k->p == t->code_saved || label_here(k))
+		if (k->p == t->start + t->code || k->p == t->start + t->code_saved || label_here(k))
 			unknown_state(k);
-		if (k->p == t->code_vec || k->p == t->code_vec_saved)
+		if (k->p == t->start + t->code_vec || k->p == t->start + t->code_vec_saved)
 			k->s.facts = 0;
 		for (unsigned i = 0; i < k->dones; i++)
 			if (k->done[i] == k->p) { /* as if it had been executed here */

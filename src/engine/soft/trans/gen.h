@@ -75,10 +75,10 @@ struct tr {
 	/* what stands before it: a window's, a family's, or NULL */
 	struct tguard *stack_guard[BLOCK_INSNS + 2], *slot_guard[BLOCK_INSNS + 2];
 	u64 tabled; /* see struct tabled */
-	unsigned i;		   /* the instruction that is emitted */
+	unsigned i; /* the instruction that is emitted */
 	unsigned links;
-	unsigned count;	 /* instructions, those of gather() included */
-	unsigned rounds; /* a loop's body is there so many times */
+	unsigned count;			 /* instructions, those of gather() included */
+	unsigned rounds;		 /* a loop's body is there so many times */
 	struct insn in[BLOCK_INSNS + 2]; /* as they are translated: recode_general() was there */
 	const u8 *raw[BLOCK_INSNS + 2];
 	u64 rip[BLOCK_INSNS + 2];

@@ -302,7 +302,8 @@ void emit_push(struct tr *t, struct tinsn *ti, bool imm, bool live)
 	struct emit *e = &t->e;
 	unsigned miss;
 	if (in_window(t)) {
-		unsigned from = imm || home[insn_now(t)->rm] == NOREG ? H_R10 : home[insn_now(t)->rm];
+		unsigned from =
+			imm || home[insn_now(t)->rm] == NOREG ? H_R10 : home[insn_now(t)->rm];
 		if (imm)
 			e_mov_imm(e, H_R10, insn_now(t)->imm);
 		else if (from == H_R10)

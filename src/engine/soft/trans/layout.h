@@ -125,7 +125,8 @@ static inline void e_jmp_r11(struct emit *e)
 }
 
 /* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at
- * hot.code stands the exit that says so. With the flags put aside, all of it is ENTRY_GAP before. */
+ * hot.code stands the exit that says so. With the flags put aside, all of it is ENTRY_GAP before.
+ */
 static inline void e_indirect(struct emit *e, bool saved)
 {
 	e_pext_gs(e, H_R11, H_R10, G(hot.mask));

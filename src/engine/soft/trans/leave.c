@@ -57,8 +57,10 @@ static void exit_to(struct tr *t, u8 *from, u64 target)
 	if (same_page(t, target) && t->links < 2 && canonical(target)) {
 		s->kind = SIDE_LINK;
 		s->link = (int)t->links;
-		t->t->out[t->links] = (struct tlink){
-			.from = t->t, .rel = from, .target = target, .saved = t->saved};
+		t->t->out[t->links] = (struct tlink){.rel = (u32)(from - t->t->start),
+						     .target = target & 0xfff,
+						     .which = (u8)t->links,
+						     .saved = t->saved};
 		t->links++;
 	}
 }

@@ -26,8 +26,8 @@
 
 #define ROOM	    65536u /* what a block may take */
 #define BLOCK_LEAST 128u   /* bytes of code and record */
-#define STORE_FIRST 16u	  /* 0 is no place in it */
-#define DESC_FIRST  4096u /* 0: code that nobody knows */
+#define STORE_FIRST 16u	   /* 0 is no place in it */
+#define DESC_FIRST  4096u  /* 0: code that nobody knows */
 /* A slot that misses more often than once in so many cycles is worse than a lookup. */
 #define SLOT_MISSES 256u
 #define SLOT_CYCLES 400u
@@ -76,7 +76,7 @@ static int cache_open(struct engine *e)
 		return FAIL(-ENOMEM, "out of memory");
 	e->cache = k;
 	pthread_mutex_init(&k->lock, NULL);
-	k->most = e->cache_most ? e->cache_most : TRANS_MOST;
+	k->most = e->cache_most ? e->cache_most : trans_usual(e->cpus);
 	k->size = (u32)k->most;
 	k->store_used = STORE_FIRST;
 	k->store = reserve(k->size);
@@ -269,7 +269,8 @@ static void set_rel32(u8 *at, const u8 *to)
 static void unlink_in(struct tblock *t)
 {
 	for (struct tlink *l = t->in; l; l = l->next) {
-		set_rel32(l->rel, l->stub);
+		const u8 *start = from_of(l)->start;
+		set_rel32((u8 *)start + l->rel, start + l->stub);
 		l->to = NULL;
 	}
 	t->in = NULL;
@@ -296,7 +297,7 @@ static void desc_set(struct tcache *k, const struct tblock *t, bool known)
 	if (!(t->page->described & bit))
 		k->desc_pages++;
 	t->page->described |= bit;
-	*d = known ? (u32)(t->code - k->unknown) : 0;
+	*d = known ? (u32)(t->start + t->code - k->unknown) : 0;
 }
 
 static void block_drop(struct vcpu *v, struct tblock *t)
@@ -477,7 +478,7 @@ static bool starts_at(struct tcache *k, const struct block *b, const struct tgua
 	if (!p || g->ti->rip != b->rip)
 		return false;
 	for (const struct tblock *t = p->blocks; t; t = t->sibling)
-		if (g >= t->guard && g < t->guard + t->guards)
+		if (g >= guards_of(t) && g < guards_of(t) + t->guards)
 			return true;
 	return false;
 }
@@ -494,7 +495,7 @@ struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *other
 	if (starts_at(k, b, from)) {
 		t = whole(v, b);
 		if (t)
-			__atomic_store_n(&from->plain, k->rx + (t->code_saved - k->rw),
+			__atomic_store_n(&from->plain, k->rx + (t->start - k->rw) + t->code_saved,
 					 __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&k->lock);
@@ -548,16 +549,18 @@ static void flags_in(struct cpu *c, u32 image)
 static void link_to(struct vcpu *v, struct tlink *l, struct tblock *t)
 {
 	struct tcache *k = v->trans->k;
+	struct tblock *from;
 	pthread_mutex_lock(&k->lock);
-	if (!l->to && l->target == t->block_rip && l->from->page == t->page && !l->from->dropped &&
-	    !t->dropped) {
+	from = from_of(l);
+	if (!l->to && l->target == (t->block_rip & 0xfff) && from->page == t->page &&
+	    !from->dropped && !t->dropped) {
+		unsigned to = from->vec	 ? l->saved ? t->code_vec_saved : t->code_vec
+			      : l->saved ? t->code_saved
+					 : t->code;
 		l->to = t;
 		l->next = t->in;
 		t->in = l;
-		if (l->from->vec)
-			set_rel32(l->rel, l->saved ? t->code_vec_saved : t->code_vec);
-		else
-			set_rel32(l->rel, l->saved ? t->code_saved : t->code);
+		set_rel32(from->start + l->rel, t->start + to);
 		v->trans->links++;
 		if (unlikely(v->engine->traced))
 			trace_link(v, l, t);
@@ -649,7 +652,7 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	v->hot.status = (u32)image_of(c);
 	v->hot.simd = 0;
 	*(const u8 **)(void *)&enter = k->rx + (k->enter - k->rw);
-	reason = (enum trans_exit)enter(&v->hot, k->rx + (t->code_saved - k->rw));
+	reason = (enum trans_exit)enter(&v->hot, k->rx + (t->start - k->rw) + t->code_saved);
 	if (reason == TX_BODY)
 		return reason;
 	x87_pointers(v);
@@ -675,7 +678,7 @@ const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti)
 	if (ti->copy)
 		return (const struct insn *)(const void *)(x->k->store + ti->copy);
 	t = block_of(x->k, ti);
-	raw = t->raw;
+	raw = bytes_of(t);
 	for (const struct tinsn *i = t->ti; i < ti; i++)
 		raw += i->len;
 	insn_decode(&x->cur, raw, ti->len, ti->rip, t->page->mode, v->cpu.model->features);

@@ -310,7 +310,7 @@ void slot_guard(struct tr *t, bool live)
 	} else {
 		emit_ea(t, &in, &ea);
 		e_gs(e, true, 0x2b, H_R10, g->slot); /* sub */
-		e8(e, 0x49);			      /* cmp r10, imm32 */
+		e8(e, 0x49);			     /* cmp r10, imm32 */
 		e8(e, 0x81);
 		e8(e, 0xfa);
 		e32(e, RAM_PAGE - g->len);

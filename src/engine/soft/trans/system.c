@@ -192,7 +192,10 @@ void emit_mov_seg(struct tr *t, struct tinsn *ti, bool live)
 	const u32 sel = (u32)(G(cpu.s.seg) + insn_now(t)->reg * sizeof(struct cpu_segment) +
 			      offsetof(struct cpu_segment, sel));
 	bool mem = insn_now(t)->pfx & PFX_MEM;
-	unsigned to = mem ? H_R11 : home[insn_now(t)->rm] == NOREG ? H_R10 : home[insn_now(t)->rm], miss = 0;
+	unsigned to = mem			       ? H_R11
+		      : home[insn_now(t)->rm] == NOREG ? H_R10
+						       : home[insn_now(t)->rm],
+		 miss = 0;
 	struct ea ea;
 	if (mem) {
 		flags_away(t, live);

@@ -82,7 +82,7 @@ static const struct name fields[] = {
 /* Stubs; addresses in struct tcache. */
 #define NAMED(stub, text)                                                                          \
 	{                                                                                          \
-		(u32) offsetof(struct tcache, stub), text                                           \
+		(u32) offsetof(struct tcache, stub), text                                          \
 	}
 #define STUB(stub) NAMED(stub, #stub)
 static const struct name stubs[] = {
@@ -152,13 +152,14 @@ static void name_target(const struct tr *t, u64 target, char *out, size_t size)
 static void name_constant(const struct tr *t, u64 value, char *out, size_t size)
 {
 	u64 ti = value - (u64)t->t->ti, link = value - (u64)t->t->out;
-	u64 guard = value - (u64)t->t->guard;
+	u64 guard = value - (u64)guards_of(t->t);
 	if (ti < t->count * sizeof(struct tinsn))
 		snprintf(out, size, "instruction 0x%llx",
 			 (unsigned long long)t->rip[ti / sizeof(struct tinsn)]);
 	else if (guard < t->t->guards * sizeof(struct tguard))
-		snprintf(out, size, "guard before 0x%llx",
-			 (unsigned long long)t->t->guard[guard / sizeof(struct tguard)].ti->rip);
+		snprintf(
+			out, size, "guard before 0x%llx",
+			(unsigned long long)guards_of(t->t)[guard / sizeof(struct tguard)].ti->rip);
 	else if (link < sizeof(t->t->out))
 		snprintf(out, size, "link %u", (unsigned)(link / sizeof(struct tlink)));
 }
@@ -269,14 +270,14 @@ static void head_of(const struct vcpu *v, const struct tr *t)
 	line(v,
 	     "  host code: %u bytes at 0x%x; entries: +0x%x, flags put aside +0x%x; from vector "
 	     "code +0x%x, +0x%x",
-	     (unsigned)(t->e.p - b->start), (unsigned)(b->start - t->x->rw),
-	     (unsigned)(b->code - b->start), (unsigned)(b->code_saved - b->start),
-	     (unsigned)(b->code_vec - b->start), (unsigned)(b->code_vec_saved - b->start));
+	     (unsigned)(t->e.p - b->start), (unsigned)(b->start - t->x->rw), b->code, b->code_saved,
+	     b->code_vec, b->code_vec_saved);
 	if (b->second)
 		line(v, "  second page 0x%llx", (unsigned long long)b->second->rip);
 	for (unsigned i = 0; i < t->links; i++)
 		line(v, "  link %u: to 0x%llx, jump at +0x%x", i,
-		     (unsigned long long)b->out[i].target, (unsigned)(b->out[i].rel - b->start));
+		     (unsigned long long)((b->block_rip & ~0xfffull) | b->out[i].target),
+		     b->out[i].rel);
 }
 
 void trace_block(const struct vcpu *v, const struct tr *t)
@@ -297,9 +298,10 @@ void trace_block(const struct vcpu *v, const struct tr *t)
 
 void trace_link(const struct vcpu *v, const struct tlink *l, const struct tblock *t)
 {
-	if (block_wanted(v, l->from) || block_wanted(v, t))
+	const struct tblock *from = from_of(l);
+	if (block_wanted(v, from) || block_wanted(v, t))
 		line(v, "block 0x%llx: vCPU %u, link %u goes to block 0x%llx",
-		     (unsigned long long)l->from->block_rip, v->id, (unsigned)(l - l->from->out),
+		     (unsigned long long)from->block_rip, v->id, l->which,
 		     (unsigned long long)t->block_rip);
 }
 

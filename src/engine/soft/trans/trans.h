@@ -78,47 +78,61 @@ struct tinsn {
 
 /* What stands before the first instruction of a stack window or a family (window.c, slot.c). */
 struct tguard {
-	struct tinsn *ti; /* that one */
-	u8 *plain;	  /* code from there on without windows, or NULL */
-	s16 lo;		  /* a window's bytes, from RSP (LEAVE: RBP) before it */
-	u16 len;	  /* bytes of either */
-	u16 own;	  /* a family's: where ti's operand is among them */
-	u16 left;	  /* misses until somebody looks how often they come */
-	u32 slot;	  /* a family's slot, from GS; 0: a window */
+	struct tinsn *ti;  /* that one */
+	u8 *plain;	   /* code from there on without windows, or NULL */
+	s16 lo;		   /* a window's bytes, from RSP (LEAVE: RBP) before it */
+	u16 len;	   /* bytes of either */
+	u16 own;	   /* a family's: where ti's operand is among them */
+	u16 left;	   /* misses until somebody looks how often they come */
+	u32 slot;	   /* a family's slot, from GS; 0: a window */
 	bool write, leave; /* one of the family writes; LEAVE: counted from RBP */
 	u64 stamp;	   /* when somebody looked */
 };
 
-/* A jump from one block to another in the same guest page. */
+/* A jump from one block to another in the same guest page. Places are counted from its block's
+ * code. */
 struct tlink {
-	struct tblock *from, *to;
+	struct tblock *to;
 	struct tlink *next; /* of those that jump to `to` */
-	u8 *rel;	    /* the rel32 that is patched */
-	u8 *stub;	    /* where it goes while it is not linked */
-	u64 target;
-	bool saved; /* the flags are in hot.status there */
+	u32 rel;	    /* the rel32 that is patched */
+	u32 stub;	    /* where it goes while it is not linked */
+	u16 target;	    /* where in its page */
+	u8 which;	    /* of its block's links */
+	bool saved;	    /* the flags are in hot.status there */
 };
 
+/* Behind its instructions stand its guards, then the bytes of its instructions. */
 struct tblock {
 	struct tpage *page;
 	struct tblock *sibling; /* in page */
 	/* some of its bytes are in a second page (cross.c, follow()): that, others of the same */
 	struct tpage *second;
 	struct tblock *cross_next;
+	u64 block_rip;
+	struct tlink *in;
+	struct tlink out[2];
+	u8 *start; /* of its code, in rw */
+	/* entries, from there: flags in the host's, in hot.status */
+	u16 code, code_saved;
+	u16 code_vec, code_vec_saved; /* the same for those that come from a block with `vec` */
+	u16 count, guards;
 	u8 rounds; /* a loop's body is there so many times */
 	bool dropped, plain;
 	bool vec; /* the vector registers are in the host's */
-	u16 count, guards;
-	u64 block_rip;
-	struct tguard *guard;
-	const u8 *raw; /* bytes of its instructions, one behind the other */
-	struct tlink *in;
-	struct tlink out[2];
-	u8 *start;
-	u8 *code, *code_saved;	       /* entries: flags in the host's, in hot.status */
-	u8 *code_vec, *code_vec_saved; /* the same for those that come from a block with `vec` */
 	struct tinsn ti[];
 };
+static inline struct tguard *guards_of(const struct tblock *t)
+{
+	return (struct tguard *)(uintptr_t)(t->ti + t->count);
+}
+static inline u8 *bytes_of(const struct tblock *t)
+{
+	return (u8 *)(guards_of(t) + t->guards);
+}
+static inline struct tblock *from_of(const struct tlink *l)
+{
+	return (struct tblock *)((uintptr_t)(l - l->which) - offsetof(struct tblock, out));
+}
 
 /* Translated code of one guest page under one virtual address and mode. */
 struct tpage {
@@ -151,10 +165,10 @@ struct page_slot {
 
 /* The part of the vCPU block that translated code touches, besides cpu.r and cpu.event. */
 struct trans_hot {
-	u64 mask, low; /* pext masks: page number, offset */
-	u64 rt, wt;    /* read and write tables of the current view */
-	u64 xt;	       /* code table of the current mode */
-	u64 desc;      /* descriptors: offsets into the code cache, of entries */
+	u64 mask, low;		   /* pext masks: page number, offset */
+	u64 rt, wt;		   /* read and write tables of the current view */
+	u64 xt;			   /* code table of the current mode */
+	u64 desc;		   /* descriptors: offsets into the code cache, of entries */
 	u64 code, code_saved;	   /* what they are offsets from: flags in the host's; put aside */
 	u64 stack_page, stack_add; /* guest page of the stack window, host minus guest */
 	u64 other_page, other_add; /* the one before: system calls go back and forth */
@@ -179,19 +193,21 @@ struct trans_hot {
 #define TRANS_CPUS_MAX 16u /* the tables of one vCPU take 3.5 TiB of addresses */
 #define TRANS_HOT_RUNS 3u
 #define TRANS_SIGNAL   (SIGRTMIN + 4) /* of the vCPUs' timers */
-/* Bytes of the code cache and of what is known of it, together, unless told otherwise; what one may
- * tell. */
-#define TRANS_MOST  (64ull << 20)
+/* Bytes of the code cache and of what is known of it, together, that one may ask for; without: what
+ * leaves the whole of it under 96 MiB, since each vCPU has tables and decoded blocks of its own. */
 #define TRANS_LEAST (16ull << 20)
 #define TRANS_LIMIT (1ull << 30)
-#define TRANS_PAGES    BIT64(36)      /* of a linear address space */
-#define TRANS_HASH     4096u
-#define DESC_BYTES     BIT64(30)
+static inline u64 trans_usual(unsigned cpus)
+{
+	return (cpus > 7 ? 32ull : 88 - 8 * cpus) << 20;
+}
+#define TRANS_PAGES BIT64(36) /* of a linear address space */
+#define TRANS_HASH  4096u
+#define DESC_BYTES  BIT64(30)
 /* addresses of one vCPU: for each page of each view two u64, of each mode one u32 */
-#define TRANS_ADDRESSES                                                                            \
-	(TRANS_PAGES * (16 * TRANS_VIEWS + 4 * 2) + DESC_BYTES + 3 * TRANS_LIMIT)
-#define TRANS_LOG     16384u
-#define TRANS_TOUCHED 8192u
+#define TRANS_ADDRESSES (TRANS_PAGES * (16 * TRANS_VIEWS + 4 * 2) + DESC_BYTES + 3 * TRANS_LIMIT)
+#define TRANS_LOG	16384u
+#define TRANS_TOUCHED	8192u
 
 /* What was filled, so that it can be emptied again. */
 struct tlog {
@@ -243,7 +259,7 @@ struct tcache {
 	struct tpage *hash[TRANS_HASH], *frame[TRANS_HASH];
 	u32 *desc;
 	u32 desc_used, desc_pages;
-	u64 changed_seen; /* atomic */
+	u64 changed_seen;	      /* atomic */
 	const struct clock *host_tsc; /* it follows the host's TSC; or NULL */
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
@@ -252,9 +268,9 @@ struct tcache {
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
 	u8 *unknown, *unknown_saved, *ibl_end, *ibl_saved_end;
-	struct tblock **order;	  /* by code address */
+	struct tblock **order;	 /* by code address */
 	u32 ordered, order_size; /* the first is atomic */
-	bool stale;	       /* the last translation failed as code changed */
+	bool stale;		 /* the last translation failed as code changed */
 	u64 translated, resets;
 };
 
@@ -311,8 +327,8 @@ struct tblock *trans_whole(struct vcpu *v, struct block *b);
 struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *otherwise);
 /* For the instruction at RIP, if it lies in two pages; NULL: interpret it. May long-jump. */
 struct tblock *trans_cross(struct vcpu *v);
-/* For cross.c, under the lock: is there room? finds b's page (NULL: no room); makes t known as one of
- * page p. */
+/* For cross.c, under the lock: is there room? finds b's page (NULL: no room); makes t known as one
+ * of page p. */
 bool trans_room(struct vcpu *v);
 struct tpage *trans_page(struct tcache *k, const struct block *b);
 void trans_known(struct tcache *k, struct tpage *p, struct tblock *t);

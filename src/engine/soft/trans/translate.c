@@ -84,8 +84,8 @@ static void emit_sides(struct tr *t)
 			break;
 		case SIDE_STACK:
 			e_mov_imm(e, H_R10, (u64)s->guard);
-			e_call(e,
-			       s->guard->leave ? t->x->stack_leave : t->x->stack_stub[t->word == 4]);
+			e_call(e, s->guard->leave ? t->x->stack_leave
+						  : t->x->stack_stub[t->word == 4]);
 			e_jmp(e, s->back);
 			break;
 		case SIDE_SLOT:
@@ -103,7 +103,7 @@ static void emit_sides(struct tr *t)
 			}
 			break;
 		case SIDE_LINK:
-			t->t->out[s->link].stub = e->p;
+			t->t->out[s->link].stub = (u32)(e->p - t->t->start);
 			e_mov_imm(e, H_R10, (u64)&t->t->out[s->link]);
 			e_gs_store(e, H_R10, G(hot.link));
 			e_mov_imm(e, H_R10, s->target);
@@ -165,6 +165,11 @@ static void emit_second(struct tr *t, u64 target)
 	s->target = target;
 }
 
+static u16 here(const struct tr *t)
+{
+	return (u16)(t->e.p - t->t->start);
+}
+
 /* Two entries, for flags in the host's and for flags put aside: one code if nobody needs them.
  * Indirect branches find the second one ENTRY_GAP before the first. Has the vector registers
  * brought in. */
@@ -174,21 +179,21 @@ static void emit_head(struct tr *t, const struct tclass *c)
 	struct side *s;
 	u8 *over = NULL;
 	if (t->live[0] && !away_first(t, c)) {
-		t->t->code_saved = e->p;
+		t->t->code_saved = here(t);
 		flags_restore(e);
 	} else if (t->live[0]) {
 		e_nop(e, ENTRY_GAP - 5);
 		over = e_jmp_fwd(e);
 	} else {
 		e_nop(e, ENTRY_GAP);
-		t->t->code_saved = e->p;
+		t->t->code_saved = here(t);
 	}
 	if (e->p - t->t->start != ENTRY_GAP)
 		t->failed = true;
-	t->t->code = e->p;
+	t->t->code = here(t);
 	if (over) {
 		flags_away(t, true);
-		t->t->code_saved = e->p;
+		t->t->code_saved = here(t);
 		e_here(e, over);
 	}
 	if (t->second && !t->second_at)
@@ -203,9 +208,9 @@ static void emit_head(struct tr *t, const struct tclass *c)
 	s->from = e_jcc_fwd(e, 4);
 	s->back = e->p;
 	t->t->vec = true;
-	t->t->code_vec_saved = e->p;
+	t->t->code_vec_saved = here(t);
 	if (!t->live[0])
-		t->t->code_vec = e->p;
+		t->t->code_vec = here(t);
 }
 
 /* Does its code leave r10 alone, or know what is in it? */
@@ -317,7 +322,7 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 
 struct tguard *guard_new(struct tr *t, unsigned i)
 {
-	struct tguard *g = &t->t->guard[t->t->guards++];
+	struct tguard *g = &guards_of(t->t)[t->t->guards++];
 	*g = (struct tguard){.ti = &t->t->ti[i], .left = 1};
 	return g;
 }
@@ -341,8 +346,7 @@ static bool wants_copy(const struct insn *in, const struct tclass *c)
 static void keep(struct tr *t, const struct tclass *c)
 {
 	struct tblock *tb = t->t;
-	u8 *at = (u8 *)(tb->guard + tb->guards);
-	tb->raw = at;
+	u8 *at = bytes_of(tb);
 	for (unsigned i = 0; i < t->count; i++) {
 		memcpy(at, t->raw[i], t->in[i].len);
 		at += t->in[i].len;
@@ -489,7 +493,6 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.t->second = t.second;
 	t.t->rounds = (u8)t.rounds;
 	t.t->count = (u16)t.count;
-	t.t->guard = (struct tguard *)(void *)(t.t->ti + t.count);
 	prepare(&t, c);
 	if (!plain) {
 		window_find(&t, c);
