@@ -430,6 +430,64 @@ static void around(bool jump)
 		      : "over the end of the addresses, running on");
 }
 
+/* --- x87 pointers ------------------------------------------------------------------------------
+ */
+
+#define FSTENV_IP 12
+#define FSTENV_DP 20
+
+/* FNSTENV behind it: FIP is that of `last`, FDP that of the last operand in memory, RDI + at. */
+static void pointers_of(const char *what, const char *text, size_t n, unsigned last, u32 at,
+			bool user)
+{
+	unsigned bad = 0;
+	u8 *start = piece(96);
+	struct frame f;
+	u64 base = user ? USER_BASE : 0;
+
+	put(text, n);
+	B(0xd9, 0x36); /* fnstenv [rsi] */
+	put_done();
+	for (unsigned i = 0; i < 40; i++) {
+		u32 ip, dp;
+
+		memset(page_b, 0, 32);
+		f = fresh();
+		f.rdi = base + (u64)page_a + i * 8;
+		f.rsi = base + (u64)page_b;
+		f.rdx = base + (u64)stack;
+		f.rcx = 3;
+		if (i % 8 == 7)
+			write_cr3(read_cr3()); /* an access finds no page on its way */
+		bad += !runs(&f, start, user);
+		memcpy(&ip, page_b + FSTENV_IP, 4);
+		memcpy(&dp, page_b + FSTENV_DP, 4);
+		bad += ip != (u32)(base + (u64)start + last) || dp != (u32)(f.rdi + at);
+	}
+	CHECK_EQ(bad, 0, what);
+}
+
+static void pointers(bool user)
+{
+#define P(what, last, at, text) pointers_of(what, text, sizeof(text) - 1, last, at, user)
+	P("FNINIT, FLD m64", 2, 0x10, "\xdb\xe3\xdd\x47\x10");
+	P("then FLD1, FADDP", 7, 0x10, "\xdb\xe3\xdd\x47\x10\xd9\xe8\xde\xc1");
+	P("the operand's register moves", 9, 0x18, "\xdb\xe3\xdd\x47\x18\x48\x83\xc7\x40\xd9\xe8");
+	P("another operand, of which the register moves", 13, 0x28,
+	  "\xdb\xe3\xdd\x47\x18\xd9\xe8\xdc\x47\x28\x83\xc7\x08\xd9\xe1");
+	P("a jump between", 9, 0x18, "\xdb\xe3\xdd\x47\x18\xd9\xe8\xeb\x00\xd9\xe1");
+	P("a body between", 8, 0x18, "\xdb\xe3\xdd\x47\x18\x0f\xa2\x90\xd9\xe8");
+	P("a load between", 5, 0x20, "\xdb\xe3\xdd\x47\x20\xd9\xe8\x48\x8b\x02");
+	P("a loop", 2, 0x30, "\xdb\xe3\xdc\x47\x30\xe2\xfb");
+	P("a loop of a block, then none in memory", 11, 0x28,
+	  "\xdb\xe3\xdd\x47\x28\xdd\xd8\xff\xc9\x75\xf7\xd9\xe8");
+	wrmsr(MSR_FS_BASE, 0x100);
+	P("an operand in FS: its offset", 2, 0x40, "\xdb\xe3\x64\xdd\x47\x40");
+	P("and with an index", 7, 0x4b, "\xdb\xe3\x64\xdd\x44\x0f\x48\xd9\xe8");
+	wrmsr(MSR_FS_BASE, 0);
+#undef P
+}
+
 void suite(void)
 {
 	page_a = page_alloc();
@@ -444,6 +502,9 @@ void suite(void)
 	section("POPF and PUSHF (SDM 2)");
 	flag_images(true);
 	flag_images(false);
+	section("x87 instruction and operand pointers (SDM 1 8.1.8)");
+	pointers(true);
+	pointers(false);
 	section("interrupts (SDM 2 STI, 3A 6.8.1)");
 	this_cpu()->hook = tick;
 	sti_at_the_end();

@@ -393,6 +393,7 @@ static bool gs_writable(s64 off, s64 size)
 		{(s64)G(hot.link), (s64)G(hot.link) + 8},
 		{(s64)G(hot.x87_dp), (s64)G(hot.x87_dp) + 8},
 		{(s64)G(hot.x87), (s64)G(hot.x87) + 4},
+		{(s64)G(hot.x87_mem), (s64)G(hot.x87_mem) + 4},
 		{(s64)G(hot.status), (s64)G(hot.status) + 4},
 	};
 	for (unsigned i = 0; i < ARRAY_LEN(ok); i++)

@@ -100,6 +100,10 @@ bool can_emit(const struct insn *in, const struct tclass *c, const u8 *raw)
 	struct use u;
 	switch ((enum tkind)c->kind) {
 	case T_COPY:
+		if (c->x87 && (in->seg == S_FS || in->seg == S_GS) && in->base / 8u < 16 &&
+		    in->index / 8u < 16)
+			return false; /* note_x87() has the sum only */
+				      /* fallthrough */
 	case T_BT: return use_all(&u, in) && recode(code, in, raw, &u.rc);
 	case T_LEA:
 		return lea_of_64(in) ||
@@ -108,15 +112,20 @@ bool can_emit(const struct insn *in, const struct tclass *c, const u8 *raw)
 	}
 }
 
-/* FIP, FDP and FOP are made of this when somebody asks (trans_x87). Clobbers the flags of none. */
+/* FIP, FDP and FOP are made of this when somebody asks (run.c: x87_pointers). Clobbers no flags. */
 static void note_x87(struct tr *t, const struct tinsn *ti, const struct ea *ea)
 {
 	struct emit *e = &t->e;
-	if (ea) {
-		emit_ea_again(e, ea);
+	u32 it = (u32)((const u8 *)ti - t->x->store);
+	if (ea && !(ti->x87 & X87_LATE_DP)) {
+		struct ea offset = *ea; /* in its segment */
+		offset.segment = 0;
+		emit_ea_again(e, &offset);
 		e_gs_store(e, H_R10, G(hot.x87_dp));
+		e_gs_set(e, G(hot.x87_mem), it);
 	}
-	e_gs_set(e, G(hot.x87), (u32)((const u8 *)ti - t->x->store));
+	if (!(ti->x87 & X87_LATE_IP))
+		e_gs_set(e, G(hot.x87), it);
 }
 
 void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 *raw, bool live)
@@ -182,7 +191,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	for (unsigned i = 0; i < u.n; i++)
 		if (u.written[i])
 			e_gs_store(e, u.host[i], G_REG(u.guest[i]));
-	if (c->x87 && classify_x87_notes(in))
+	if (ti->x87 & X87_NOTES)
 		note_x87(t, ti, mem ? &ea : NULL);
 	if (lookup)
 		done_here(t, miss);

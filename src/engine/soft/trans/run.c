@@ -596,24 +596,69 @@ static void tsc_ready(struct vcpu *v)
 	v->hot.tsc_gate[1] = v->cpu.s.cr4 & CR4_TSD ? 0 : here;
 }
 
-/* FIP and its like, if translated code left them to be told (exec/x87.c: note_insn). */
-static void x87_pointers(struct vcpu *v)
+const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti)
+{
+	struct trans *x = v->trans;
+	const struct tblock *t;
+	const u8 *raw;
+	if (ti->copy)
+		return (const struct insn *)(const void *)(x->k->store + ti->copy);
+	t = block_of(x->k, ti);
+	raw = bytes_of(t);
+	for (const struct tinsn *i = t->ti; i < ti; i++)
+		raw += i->len;
+	insn_decode(&x->cur, raw, ti->len, ti->rip, t->page->mode, v->cpu.model->features);
+	interp_bind(&x->cur, t->page->mode);
+	x->cur.off = 0;
+	return &x->cur;
+}
+
+/* Those before ti in its block that nobody has noted. */
+static void x87_late(struct vcpu *v, const struct tinsn *ti)
+{
+	const struct tcache *k = v->trans->k;
+	const struct tinsn *first = block_of(k, ti)->ti;
+	bool ip = false;
+	while (ti-- > first) {
+		u32 it = (u32)((const u8 *)ti - k->store);
+		if (!(ti->x87 & X87_NOTES))
+			continue;
+		if (!ip && ti->x87 & X87_LATE_IP)
+			v->hot.x87 = it;
+		ip = true;
+		if (!(trans_insn(v, ti)->pfx & PFX_MEM))
+			continue;
+		if (ti->x87 & X87_LATE_DP) {
+			v->hot.x87_dp = mem_ea(&v->cpu, trans_insn(v, ti));
+			v->hot.x87_mem = it;
+		}
+		break;
+	}
+}
+
+/* FIP and its like (exec/x87.c: note_insn), if translated code left them to be told, before ti is
+ * done (NULL: between blocks). */
+static void x87_pointers(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
-	const struct tinsn *ti;
+	const u8 *store = v->trans->k->store;
 	const struct insn *in;
-	if (likely(!v->hot.x87))
-		return;
-	ti = (const struct tinsn *)(const void *)(v->trans->k->store + v->hot.x87);
-	v->hot.x87 = 0;
-	c->x87_rip = ti->rip;
-	c->x87_cs = c->s.seg[S_CS].sel;
-	in = trans_insn(v, ti);
-	c->x87_op = (u16)((in->opcode & 7u) << 8 | in->modrm);
-	if (!(in->pfx & PFX_MEM))
-		return;
-	c->x87_dp = v->hot.x87_dp;
-	c->x87_ds = c->s.seg[in->seg].sel;
+	if (ti && ti->x87 & X87_BEFORE)
+		x87_late(v, ti);
+	if (v->hot.x87_mem) {
+		in = trans_insn(v, (const struct tinsn *)(const void *)(store + v->hot.x87_mem));
+		c->x87_dp = v->hot.x87_dp;
+		c->x87_ds = c->s.seg[in->seg].sel;
+		v->hot.x87_mem = 0;
+	}
+	if (v->hot.x87) {
+		ti = (const struct tinsn *)(const void *)(store + v->hot.x87);
+		in = trans_insn(v, ti);
+		c->x87_rip = ti->rip;
+		c->x87_cs = c->s.seg[S_CS].sel;
+		c->x87_op = (u16)((in->opcode & 7u) << 8 | in->modrm);
+		v->hot.x87 = 0;
+	}
 }
 
 /* 32-bit code adds its registers as numbers of 64 bits: whatever bodies do to the upper halves,
@@ -655,7 +700,7 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 	reason = (enum trans_exit)enter(&v->hot, k->rx + (t->start - k->rw) + t->code_saved);
 	if (reason == TX_BODY)
 		return reason;
-	x87_pointers(v);
+	x87_pointers(v, NULL);
 	flags_in(c, v->hot.status);
 	switch (reason) {
 	case TX_LINK: v->link = (struct tlink *)v->hot.link; break;
@@ -670,29 +715,12 @@ enum trans_exit trans_run(struct vcpu *v, struct tblock *t)
 
 /* --- what stubs call --- */
 
-const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti)
-{
-	struct trans *x = v->trans;
-	const struct tblock *t;
-	const u8 *raw;
-	if (ti->copy)
-		return (const struct insn *)(const void *)(x->k->store + ti->copy);
-	t = block_of(x->k, ti);
-	raw = bytes_of(t);
-	for (const struct tinsn *i = t->ti; i < ti; i++)
-		raw += i->len;
-	insn_decode(&x->cur, raw, ti->len, ti->rip, t->page->mode, v->cpu.model->features);
-	interp_bind(&x->cur, t->page->mode);
-	x->cur.off = 0;
-	return &x->cur;
-}
-
 /* What raises points at this instruction. */
 static void at(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	struct insn *cur = &v->trans->cur;
-	x87_pointers(v);
+	x87_pointers(v, ti);
 	cur->form = ti->form;
 	cur->seg = ti->seg;
 	cur->len = ti->len;
@@ -706,7 +734,7 @@ static const struct insn *do_it(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	const struct insn *in;
-	x87_pointers(v);
+	x87_pointers(v, ti);
 	in = trans_insn(v, ti);
 	c->cur = in;
 	c->blk_rip = ti->rip - in->off;
@@ -814,6 +842,7 @@ u64 trans_stack(struct vcpu *v, struct tguard *g)
 {
 	struct cpu *c = &v->cpu;
 	unsigned base = g->leave ? R_RBP : R_RSP;
+	x87_pointers(v, g->ti);
 	table_looked(v, c->r[base]);
 	if (table_stack(v, c->r[base] + (u64)(s64)g->lo, g->len))
 		return 1;

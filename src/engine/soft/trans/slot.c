@@ -175,7 +175,8 @@ static unsigned operand(const struct tr *t, unsigned i, const struct tclass *c)
 		return 0; /* the operand is one of 32 bits of displacement */
 	if (t->word == 4 && (in->seg == S_FS || in->seg == S_GS))
 		return 0;
-	if (c->x87 && in->base / 8u < 16 && in->index / 8u < 16)
+	if (c->x87 && in->base / 8u < 16 && in->index / 8u < 16 &&
+	    (home[in->base / 8u] == NOREG || home[in->index / 8u] == NOREG))
 		return 0; /* note_x87() wants the address again */
 	return c->kind == T_COPY ? c->size : t->word;
 }

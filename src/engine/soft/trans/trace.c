@@ -75,7 +75,8 @@ static const struct name fields[] = {
 	FIELD(hot.stack_page), FIELD(hot.stack_add), FIELD(hot.other_page), FIELD(hot.other_add),
 	FIELD(hot.host_rsp),   FIELD(hot.self),	     FIELD(hot.link),	    FIELD(hot.ea),
 	FIELD(hot.bits),       FIELD(hot.tsc_add),   FIELD(hot.rax),	    FIELD(hot.rcx),
-	FIELD(hot.x87_dp),     FIELD(hot.x87),	     FIELD(hot.simd),	    FIELD(hot.status),
+	FIELD(hot.x87_dp),     FIELD(hot.x87),	     FIELD(hot.x87_mem),    FIELD(hot.simd),
+	FIELD(hot.status),
 };
 #undef FIELD
 

@@ -74,7 +74,14 @@ struct tinsn {
 	u8 len, seg;
 	bool saved; /* when it faults in the host, the flags are in hot.status */
 	bool write; /* it writes its memory operand */
+	u8 x87;	    /* X87_* */
 };
+/* It leaves FIP and its like; nobody has noted that it did, since a later one of the block will:
+ * it, its operand. */
+#define X87_NOTES   1u
+#define X87_LATE_IP 2u
+#define X87_LATE_DP 4u
+#define X87_BEFORE  8u /* there is such a one before it in the block */
 
 /* What stands before the first instruction of a stack window or a family (window.c, slot.c). */
 struct tguard {
@@ -176,11 +183,12 @@ struct trans_hot {
 	u64 self;
 	u64 link;
 	u64 ea, bits, rax, rcx;
-	u64 x87_dp; /* for the instruction that x87 names, if it has a memory operand */
+	u64 x87_dp; /* for the instruction that x87_mem names */
 	/* what RDTSC adds to the host's; points to anything where CPL 0, another one may read it */
 	u64 tsc_add, tsc_gate[2];
-	u32 x87;  /* the last x87 instruction: its tinsn's offset in the store, 0: cpu.x87_* are
-		     right */
+	/* the last x87 instruction, the last with an operand in memory: tinsns' offsets in the
+	 * store, 0: cpu.x87_* are right */
+	u32 x87, x87_mem;
 	u32 simd; /* the guest's vector registers are in the host's */
 	/* see slot.c; those that are filled, by their offsets */
 	u32 slots_filled;

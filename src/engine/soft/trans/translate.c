@@ -327,8 +327,8 @@ struct tguard *guard_new(struct tr *t, unsigned i)
 	return g;
 }
 
-/* Do helpers ask for it again and again, or must it be what it was? */
-static bool wants_copy(const struct insn *in, const struct tclass *c)
+/* Do helpers ask for it again and again? */
+static bool wants_copy(const struct tclass *c)
 {
 	switch ((enum tkind)c->kind) {
 	case T_INTERP:
@@ -337,7 +337,7 @@ static bool wants_copy(const struct insn *in, const struct tclass *c)
 	case T_PUSH_M:
 	case T_SYSCALL:
 	case T_SYSRET: return true;
-	default: return c->x87 && classify_x87_notes(in);
+	default: return false;
 	}
 }
 
@@ -354,7 +354,7 @@ static void keep(struct tr *t, const struct tclass *c)
 	t->x->store_used = (u32)(at - t->x->store + 15) & ~15u;
 	for (unsigned i = 0; i < t->count; i++) {
 		struct insn *copy;
-		if (!wants_copy(&t->in[i], &c[i]))
+		if (!wants_copy(&c[i]))
 			continue;
 		copy = (struct insn *)(void *)(t->x->store + t->x->store_used);
 		*copy = t->in[i];
@@ -386,6 +386,61 @@ static void prepare(struct tr *t, struct tclass *c)
 		if (t->second && i == t->second_at)
 			live = 0x3f; /* it may leave here */
 		t->live[i] = live;
+	}
+}
+
+/* Do instructions i to j - 1 leave what the operand of i is counted from? */
+static bool operand_stays(const struct tr *t, const struct tclass *c, unsigned i, unsigned j)
+{
+	unsigned b = t->in[i].base / 8u, x = t->in[i].index / 8u;
+	u32 mask = ((b < 16 ? 1u << b : 0) | (x < 16 ? 1u << x : 0)) & 0xffff;
+	for (; i < j; i++) {
+		const struct insn *in = &t->in[i];
+		switch ((enum tkind)c[i].kind) {
+		case T_COPY:
+			if (writes_gprs(in) & mask)
+				return false;
+			break;
+		case T_LEA:
+			if (mask >> in->reg & 1)
+				return false;
+			break;
+		case T_NOP: break;
+		default: return false;
+		}
+	}
+	return true;
+}
+
+/* Which x87 instructions need not be noted when they are done: a later one is, before the block can
+ * be left but through a helper, which finds them by the instruction that it is called for. */
+static void note_late(struct tr *t, const struct tclass *c)
+{
+	bool later = false, before = false;
+	unsigned mem = 0; /* the next one with an operand in memory; 0: none */
+	for (unsigned i = t->count; i-- > 0;) {
+		struct tinsn *ti = &t->t->ti[i];
+		if (c[i].kind == T_JCC) {
+			later = false;
+			mem = 0;
+		}
+		if (c[i].kind == T_COPY && c[i].x87 && classify_x87_notes(&t->in[i])) {
+			ti->x87 = X87_NOTES | (later ? X87_LATE_IP : 0);
+			later = true;
+			if (t->in[i].pfx & PFX_MEM) {
+				ti->x87 |= mem && operand_stays(t, c, i, mem) ? X87_LATE_DP : 0;
+				mem = i;
+			}
+		}
+		if (t->second && i == t->second_at) {
+			later = false;
+			mem = 0;
+		}
+	}
+	for (unsigned i = 0; i < t->count; i++) {
+		struct tinsn *ti = &t->t->ti[i];
+		ti->x87 |= before ? X87_BEFORE : 0;
+		before |= ti->x87 & (X87_LATE_IP | X87_LATE_DP);
 	}
 }
 
@@ -494,6 +549,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	t.t->rounds = (u8)t.rounds;
 	t.t->count = (u16)t.count;
 	prepare(&t, c);
+	note_late(&t, c);
 	if (!plain) {
 		window_find(&t, c);
 		slot_find(&t, c);
