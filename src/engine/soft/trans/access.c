@@ -25,6 +25,7 @@ void flags_restore(struct emit *e)
 void flags_away(struct tr *t, bool live)
 {
 	if (live && !t->saved) {
+		t->r11_holds = 0;
 		flags_save(&t->e);
 		t->saved = true;
 	}
@@ -32,8 +33,10 @@ void flags_away(struct tr *t, bool live)
 
 void flags_back(struct tr *t)
 {
-	if (t->saved)
+	if (t->saved) {
+		t->r11_holds = 0;
 		flags_restore(&t->e);
+	}
 	t->saved = false;
 }
 
@@ -133,7 +136,7 @@ void emit_ea(struct tr *t, const struct insn *in, struct ea *ea)
 {
 	struct emit *e = &t->e;
 	unsigned b = in->base / 8u, x = in->index / 8u, hb, hx;
-	t->r10_holds = 0;
+	forget_addends(t);
 	*ea = ea_of(t, in);
 	if ((b < 16 || x < 16) && (in->disp != (s32)in->disp || in->disp < -0x7fffffff))
 		t->failed = true;

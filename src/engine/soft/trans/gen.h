@@ -82,8 +82,8 @@ struct tr {
 	struct insn in[BLOCK_INSNS + 2]; /* as they are translated: recode_general() was there */
 	const u8 *raw[BLOCK_INSNS + 2];
 	u64 rip[BLOCK_INSNS + 2];
-	u8 *no_seg[2];	   /* jumps to the miss of the lookup that comes next, or NULL */
-	u32 r10_holds;	   /* the slot whose addend r10 has, 0: none */
+	u8 *no_seg[2];		  /* jumps to the miss of the lookup that comes next, or NULL */
+	u32 r10_holds, r11_holds; /* the slots whose addends they have, 0: none */
 	u8 *leave[UNROLL]; /* jumps out of the loop but the last: where to is patched later */
 	unsigned leaves;
 	const u8 *body_end; /* behind the last instruction's code */
@@ -140,15 +140,20 @@ void move_rsp(struct tr *t, s32 by);
 /* slot.c: operands that remember their page */
 struct place {
 	u8 base, index, scale;
-	bool addend; /* r10 is the slot's addend and nothing else */
 	s32 disp;
 };
+/* What r10 and r11 have is not known any more. */
+static inline void forget_addends(struct tr *t)
+{
+	t->r10_holds = t->r11_holds = 0;
+}
 /* Bit n: an instruction of kind T_COPY may write general register n. */
 u32 writes_gprs(const struct insn *in);
 bool in_family(const struct tr *t);
 void slot_find(struct tr *t, const struct tclass *c);
 void slot_guard(struct tr *t, bool live);
-struct place slot_operand(struct tr *t, const struct insn *in);
+/* r11: it may be used, too. */
+struct place slot_operand(struct tr *t, const struct insn *in, bool r11);
 
 /* kinds.c: one instruction */
 /* Is there an encoding? If not its body runs. */

@@ -9,7 +9,7 @@
 void emit_interp(struct tr *t, struct tinsn *ti)
 {
 	flags_back(t);
-	t->r10_holds = 0;
+	forget_addends(t);
 	e_mov_imm(&t->e, H_R10, (u64)ti);
 	e_call(&t->e, t->x->interp);
 }
@@ -121,6 +121,7 @@ static void note_x87(struct tr *t, const struct tinsn *ti, const struct ea *ea)
 		struct ea offset = *ea; /* in its segment */
 		offset.segment = 0;
 		emit_ea_again(e, &offset);
+		t->r10_holds = 0;
 		e_gs_store(e, H_R10, G(hot.x87_dp));
 		e_gs_set(e, G(hot.x87_mem), it);
 	}
@@ -134,7 +135,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	struct emit *e = &t->e;
 	struct use u;
 	unsigned miss = 0, n;
-	u32 holds = 0;
+	struct place p;
 	bool mem = in->pfx & PFX_MEM, lookup = mem && !in_window(t) && !in_family(t);
 	u8 code[RECODE_MAX];
 	struct ea ea;
@@ -159,6 +160,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	if (c->fl_touch)
 		flags_back(t);
 	if (mem && in_window(t)) {
+		forget_addends(t);
 		ea = (struct ea){.kind = EA_SIMPLE, .base = H_R9, .disp = in->disp};
 		e_gs_load(e, H_R11, G(hot.stack_add));
 		u.rc.base = H_R9;
@@ -172,8 +174,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 		}
 	}
 	if (in_family(t)) {
-		struct place p = slot_operand(t, in);
-		holds = p.addend && !c->x87 && u.n < 2 ? t->slot[t->i] : 0;
+		p = slot_operand(t, in, !u.n);
 		u.rc.base = p.base;
 		u.rc.index = p.index;
 		u.rc.scale = p.scale;
@@ -191,11 +192,14 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 	for (unsigned i = 0; i < u.n; i++)
 		if (u.written[i])
 			e_gs_store(e, u.host[i], G_REG(u.guest[i]));
+	if (u.n)
+		t->r11_holds = 0;
+	if (u.n > 1)
+		t->r10_holds = 0;
 	if (ti->x87 & X87_NOTES)
 		note_x87(t, ti, mem ? &ea : NULL);
 	if (lookup)
 		done_here(t, miss);
-	t->r10_holds = in_family(t) ? holds : t->r10_holds;
 }
 
 /* A bit string: the operand is where the bit is, and the instruction finds it from the string's
@@ -370,7 +374,7 @@ int load_m(struct tr *t, struct tinsn *ti, bool live)
 	struct ea ea;
 	unsigned miss;
 	if (in_family(t)) {
-		p = slot_operand(t, insn_now(t));
+		p = slot_operand(t, insn_now(t), false);
 		ti->saved = t->saved;
 		e_load(e, t->word, H_R10, p.base, p.index, p.scale, p.disp);
 		return -1;

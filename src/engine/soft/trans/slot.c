@@ -325,26 +325,50 @@ void slot_guard(struct tr *t, bool live)
 	s->ea = ea;
 }
 
-/* The operand as host registers; r10 is one of them, r11 is none. Leaves the flags. */
-struct place slot_operand(struct tr *t, const struct insn *in)
+/* r10 or r11 has the slot's addend: which. Both remember what they have, so that two families that
+ * take turns need no loads. */
+static unsigned addend(struct tr *t, u32 slot, bool r11)
+{
+	u32 at = slot + (u32)offsetof(struct page_slot, add);
+	if (t->r10_holds == slot)
+		return H_R10;
+	if (r11 && t->r11_holds == slot)
+		return H_R11;
+	if (r11 && t->r10_holds && !t->r11_holds) {
+		e_gs_load(&t->e, H_R11, at);
+		t->r11_holds = slot;
+		return H_R11;
+	}
+	e_gs_load(&t->e, H_R10, at);
+	t->r10_holds = slot;
+	return H_R10;
+}
+
+/* The operand as host registers; r10 (or r11, if it may) is one of them. Leaves the flags. */
+struct place slot_operand(struct tr *t, const struct insn *in, bool r11)
 {
 	struct emit *e = &t->e;
-	unsigned b = in->base / 8u, x = in->index / 8u, r;
-	u32 slot = t->slot[t->i];
+	unsigned b = in->base / 8u, x = in->index / 8u, add, r;
+	bool segment = in->seg == S_FS || in->seg == S_GS;
 	struct place p = {.base = H_R10, .index = NOREG, .disp = (s32)in->disp};
-	bool there = t->r10_holds == slot;
-	t->r10_holds = 0;
+	u32 slot = t->slot[t->i];
+	/* more than one register beside the addend: it is added to */
+	bool sum =
+		segment || (x < 16 && (home[x] == NOREG || b < 16)) || (b < 16 && home[b] == NOREG);
 	if (fixed_address(in)) {
+		t->r10_holds = 0;
 		e_gs_load(e, H_R10, slot + (u32)offsetof(struct page_slot, host));
 		p.disp = (s32)(in->disp & 0xfff);
 		return p;
 	}
-	if (!there)
-		e_gs_load(e, H_R10, slot + (u32)offsetof(struct page_slot, add));
-	if (in->seg == S_FS || in->seg == S_GS) {
+	add = addend(t, slot, r11 && !sum);
+	if (sum)
+		forget_addends(t);
+	if (segment) {
 		e_gs_load(e, H_R11, (u32)(G(cpu.seg_base) + in->seg * 8u));
 		e_lea(e, H_R10, H_R10, H_R11, 0, 0, 8);
 	}
+	p.base = (u8)add;
 	r = reg_in_host(e, x, H_R11);
 	if (r == H_R11)
 		e_lea(e, H_R10, H_R10, H_R11, in->scale, 0, 8);
@@ -360,7 +384,6 @@ struct place slot_operand(struct tr *t, const struct insn *in)
 		return p;
 	}
 	p.base = (u8)r;
-	p.index = H_R10;
-	p.addend = x == 16 && in->seg != S_FS && in->seg != S_GS; /* nothing was added to it */
+	p.index = (u8)add;
 	return p;
 }

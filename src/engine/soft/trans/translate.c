@@ -213,13 +213,17 @@ static void emit_head(struct tr *t, const struct tclass *c)
 		t->t->code_vec = here(t);
 }
 
-/* Does its code leave r10 alone, or know what is in it? */
-static bool leaves_r10(const struct insn *in, const struct tclass *c)
+/* Does its code leave r10 and r11 alone, or know what is in them? */
+static bool leaves_addends(const struct insn *in, const struct tclass *c)
 {
 	const struct insn_form *f = &insn_forms[in->form];
+	unsigned b = in->base / 8u, x = in->index / 8u;
 	if (c->kind == T_NOP || c->kind == T_JCC)
 		return true;
-	if (c->kind != T_COPY || c->x87)
+	if (c->kind == T_LEA)
+		return home[in->reg] != NOREG && (b >= 16 || home[b] != NOREG) &&
+		       (x >= 16 || home[x] != NOREG);
+	if (c->kind != T_COPY)
 		return false;
 	for (unsigned i = 0; i < f->operands; i++) /* registers in slots may need r10 */
 		switch ((enum insn_opk)f->op[i].kind) {
@@ -257,7 +261,7 @@ static void emit_followed(struct tr *t, struct tinsn *ti, bool call)
 static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 {
 	struct tinsn *ti = &t->t->ti[i];
-	bool live = t->live[i];
+	bool live = t->live[i], leaves = leaves_addends(&t->in[i], c);
 	if (!live)
 		t->saved = false;
 	t->i = i;
@@ -265,8 +269,8 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 		flags_away(t, true);
 		emit_second(t, ti->rip);
 	}
-	if (t->stack_guard[i] || t->slot_guard[i] || !leaves_r10(&t->in[i], c))
-		t->r10_holds = 0;
+	if (t->stack_guard[i] || t->slot_guard[i] || !leaves)
+		forget_addends(t);
 	if (t->stack_guard[i])
 		window_guard(t, live);
 	if (t->slot_guard[i])
@@ -317,6 +321,8 @@ static bool emit_one(struct tr *t, unsigned i, const struct tclass *c)
 	case T_STI: emit_sti(t, ti, live); break;
 	case T_SWAPGS: emit_swapgs(t); break;
 	}
+	if (!leaves)
+		forget_addends(t);
 	return true;
 }
 
