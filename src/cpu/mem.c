@@ -196,18 +196,31 @@ void mem_st_slow(struct cpu *c, u64 la, unsigned size, u64 v)
 
 void mem_ld_bytes(struct cpu *c, u64 la, void *buf, unsigned size)
 {
+	const void *p = tlb_read(c, la, size);
+	if (likely(p != NULL)) {
+		__builtin_memcpy(buf, p, size);
+		return;
+	}
 	la = checked(c, la, size, operand_vector(c));
 	access_read(c, la, buf, size, ACC_READ, view_of(c));
 }
 
 void mem_st_bytes(struct cpu *c, u64 la, const void *buf, unsigned size)
 {
+	void *p = tlb_write(c, la, size);
+	if (likely(p != NULL)) {
+		__builtin_memcpy(p, buf, size);
+		return;
+	}
 	la = checked(c, la, size, operand_vector(c));
 	access_write(c, la, buf, size, view_of(c));
 }
 
 void mem_probe(struct cpu *c, u64 la, unsigned size, enum cpu_access acc)
 {
+	if (likely(acc == ACC_WRITE ? tlb_write(c, la, size) != NULL
+				    : acc == ACC_READ && tlb_read(c, la, size) != NULL))
+		return;
 	la = checked(c, la, size, operand_vector(c));
 	walk_translate(c, la, acc, view_of(c));
 	if ((la & 0xfff) + size > 0x1000) /* CR2: the first byte that cannot be reached */
