@@ -334,7 +334,7 @@ struct tguard *guard_new(struct tr *t, unsigned i)
 }
 
 /* Do helpers ask for it again and again? */
-static bool wants_copy(const struct tclass *c)
+static bool wants_copy(const struct insn *in, const struct tclass *c)
 {
 	switch ((enum tkind)c->kind) {
 	case T_INTERP:
@@ -343,7 +343,7 @@ static bool wants_copy(const struct tclass *c)
 	case T_PUSH_M:
 	case T_SYSCALL:
 	case T_SYSRET: return true;
-	default: return false;
+	default: return c->x87 && classify_x87_notes(in);
 	}
 }
 
@@ -360,7 +360,7 @@ static void keep(struct tr *t, const struct tclass *c)
 	t->x->store_used = (u32)(at - t->x->store + 15) & ~15u;
 	for (unsigned i = 0; i < t->count; i++) {
 		struct insn *copy;
-		if (!wants_copy(&c[i]))
+		if (!wants_copy(&t->in[i], &c[i]))
 			continue;
 		copy = (struct insn *)(void *)(t->x->store + t->x->store_used);
 		*copy = t->in[i];
