@@ -27,12 +27,13 @@
 #define KEPT                                                                                       \
 	3 /* terms of a sum that a guest register keeps: with another one and a segment it has     \
 	     room */
-#define FACTS	  64
-#define POINTS	  256 /* places behind a conditional jump, and jumps out of the main line */
-#define CELLS	  16  /* guest registers in memory, and two addresses */
-#define CELL_EA	  14
-#define CELL_BITS 15
-#define WIDE	  0x40000000u /* in the number of an unknown value, see wide() */
+#define FACTS	    64
+#define POINTS	    256 /* places behind a conditional jump, and jumps out of the main line */
+#define CELLS	    (16 + TRANS_LOOKED) /* guest registers in memory, two addresses, entries */
+#define CELL_EA	    14
+#define CELL_BITS   15
+#define CELL_LOOKED 16
+#define WIDE	    0x40000000u /* in the number of an unknown value, see wide() */
 
 /* A sum of unknown values (each has a number) and a constant, modulo 2^64. */
 struct lin {
@@ -295,10 +296,10 @@ static bool may_access(struct check *k, const struct value *v, s64 size, bool wr
 			return no(k, "an entry was not tested");
 		if (write && v->id != T_WT)
 			return no(k, "a write by the table of reads");
-		/* entry = addend + 1 */
-		if (!apart(&v->sum, &v->lin, &at) || at != -1)
+		/* entry = addend + 1; the address, or one behind it in the same page */
+		if (!apart(&v->sum, &v->lin, &at) || at < -1 || at >= RAM_PAGE)
 			return no(k, "not the address that was looked up");
-		return whole(k, &v->lin, size) || no(k, "perhaps in two pages");
+		return whole(k, &v->lin, size + at + 1) || no(k, "perhaps in two pages");
 	}
 	for (u32 i = 0; i < k->s.facts; i++) {
 		const struct fact *f = &k->s.fact[i];
@@ -343,6 +344,8 @@ static struct value *cell(struct check *k, s64 off)
 		return &k->s.cell[off / 8];
 	if (off == (s64)G(hot.ea))
 		return &k->s.cell[CELL_EA];
+	if (off >= (s64)G(hot.looked[0]) && off < (s64)G(hot.looked[TRANS_LOOKED]) && !(off & 7))
+		return &k->s.cell[CELL_LOOKED + (off - (s64)G(hot.looked[0])) / 8];
 	return off == (s64)G(hot.bits) ? &k->s.cell[CELL_BITS] : NULL;
 }
 
@@ -391,6 +394,7 @@ static bool gs_writable(s64 off, s64 size)
 		{(s64)G(hot.ea), (s64)G(hot.ea) + 8},
 		{(s64)G(hot.bits), (s64)G(hot.bits) + 8},
 		{(s64)G(hot.link), (s64)G(hot.link) + 8},
+		{(s64)G(hot.looked[0]), (s64)G(hot.looked[TRANS_LOOKED])},
 		{(s64)G(hot.x87_dp), (s64)G(hot.x87_dp) + 8},
 		{(s64)G(hot.x87), (s64)G(hot.x87) + 4},
 		{(s64)G(hot.x87_mem), (s64)G(hot.x87_mem) + 4},
@@ -703,7 +707,7 @@ static bool registers(struct check *k, const struct insn *in)
 			s64 by;
 			const struct value *a = &k->s.r[in->rm], *b = &k->s.r[in->reg];
 			if (a->what == W_NUMBER && b->what == W_NUMBER &&
-			    apart(&a->lin, &b->lin, &by) && by > 0 && by < 64) {
+			    apart(&a->lin, &b->lin, &by) && by >= 0 && by < RAM_PAGE) {
 				set(k, in->rm,
 				    (struct value){.what = W_PAGES, .id = (u32)by, .lin = b->lin});
 				return true;
@@ -751,7 +755,7 @@ static void believe(struct check *k, unsigned cc, bool taken)
 	struct fact f = {.slot = c->slot, .lin = c->v.lin, .len = c->imm};
 	switch (c->kind) {
 	case C_CROSS: /* test, jnz: not taken; shr, jz: taken */
-		if (c->slot ? !(taken && cc == 4) : !(!taken && cc == 5))
+		if (c->slot ? !(cc == 4 && taken) && !(cc == 5 && !taken) : !(!taken && cc == 5))
 			return;
 		f.kind = F_WHOLE;
 		f.slot = 0;
@@ -816,7 +820,7 @@ static bool jcc(struct check *k, unsigned cc, const u8 *to)
 		snapshot(k, to, k->side, &k->sides, false);
 		if (last.kind == C_RANGE || last.kind == C_FIXED)
 			forget_slot(k, last.slot); /* the side may fill it anew */
-		if (last.kind == C_CROSS && side_bytes(k, to) < last.imm)
+		if (last.kind == C_CROSS && !last.slot && side_bytes(k, to) < last.imm)
 			k->c.imm = side_bytes(k, to);
 		if (k->c.kind == C_CROSS && k->c.imm <= 0)
 			k->c.kind = C_NONE; /* it leads to the body: nothing follows from it */
@@ -928,6 +932,19 @@ static bool call(struct check *k, const u8 *to)
 		e.id = (u64)r11->lin.k & 1 ? T_WT : T_RT;
 		e.lin = r10->lin;
 		learn(k, (struct fact){.kind = F_WHOLE, .lin = r10->lin, .len = ti->size});
+		*r10 = wide(k);
+		*r11 = e;
+		return true;
+	}
+	if (to == x->family[0] || to == x->family[1]) {
+		struct value e = {.what = W_ENTRY, .valid = true};
+		g = guard_of(k, r11);
+		write = to == x->family[1];
+		if (!g || r10->what != W_NUMBER || write != g->write)
+			return no(k, "a family without its guard");
+		e.id = write ? T_WT : T_RT;
+		e.lin = r10->lin;
+		learn(k, (struct fact){.kind = F_WHOLE, .lin = r10->lin, .len = g->len});
 		*r10 = wide(k);
 		*r11 = e;
 		return true;

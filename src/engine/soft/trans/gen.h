@@ -43,12 +43,13 @@ struct side {
 		SIDE_SIMD,
 		SIDE_STACK,
 		SIDE_SLOT,
+		SIDE_FAMILY,
 		SIDE_BODY,
 		SIDE_AGAIN
 	} kind;
 	u8 *start;   /* its own code */
 	u8 *from;    /* rel32 of the jump that leads here */
-	u8 *also[2]; /* SIDE_MISS: others, or NULL */
+	u8 *also[2]; /* SIDE_MISS, SIDE_FAMILY: others, or NULL */
 	u8 *back;    /* SIDE_CROSS, SIDE_MISS: where the fast path goes on */
 	u8 *done;    /* SIDE_MISS: behind the instruction */
 	struct ea ea;
@@ -74,8 +75,9 @@ struct tr {
 	u32 slot[BLOCK_INSNS + 2]; /* the slot of its operand's family, see slot_find(); 0: none */
 	/* what stands before it: a window's, a family's, or NULL */
 	struct tguard *stack_guard[BLOCK_INSNS + 2], *slot_guard[BLOCK_INSNS + 2];
-	u64 tabled; /* see struct tabled */
-	unsigned i; /* the instruction that is emitted */
+	u64 tabled;  /* see struct tabled */
+	bool looked; /* families look their page up each time, they have no slots */
+	unsigned i;  /* the instruction that is emitted */
 	unsigned links;
 	unsigned count;			 /* instructions, those of gather() included */
 	unsigned rounds;		 /* a loop's body is there so many times */

@@ -913,6 +913,39 @@ plain:
 	return 0;
 }
 
+/* The entry of a family's page, as trans_slot(). 0: RIP is set, go on without. */
+u64 trans_family(struct vcpu *v, struct tguard *g, u64 va)
+{
+	const struct tinsn *ti = g->ti;
+	struct cpu *c = &v->cpu;
+	enum cpu_view view = (enum cpu_view)(c->view - c->views);
+	u64 page = va >> 12, own = va + g->own;
+	struct tlb_entry *e = &c->view->e[page & (TLB_ENTRIES - 1)];
+	v->trans->misses++;
+	table_looked(v, va);
+	flags_in(c, v->hot.status);
+	at(v, ti);
+	if (canonical(va) && (va & 0xfff) + g->len <= RAM_PAGE) {
+		lockstep_fill(v, true);
+		/* faults of alignment and #MF come first: the body knows */
+		if ((ti->write ? e->w : e->r) != page && !(own & (ti->size - 1u)) &&
+		    insn_forms[ti->form].state != IST_X87)
+			walk_translate(c, own, ti->write ? ACC_WRITE : ACC_READ, view);
+		lockstep_fill(v, false);
+		if ((g->write ? e->w : e->r) == page) {
+			table_fill(v, va, view);
+			if (v->lockstep)
+				e->w = TLB_NONE;
+			return e->add + 1;
+		}
+	}
+	if (!--g->left) /* again and again */
+		table_from_now_on(v, ti);
+	c->rip = ti->rip;
+	v->plain = g;
+	return 0;
+}
+
 void trans_fpu(struct vcpu *v)
 {
 	fpu_need(&v->cpu);

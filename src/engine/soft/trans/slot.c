@@ -19,6 +19,10 @@
  * later member is what the guard took it for, no register may have been cut since: families with
  * an index do not survive moves, and a base that moved must be in the page, too. A sum that is not
  * an address in 32 bits gets lookups. So do operands in FS and GS, whose offsets end at 4 GiB.
+ *
+ * At the other CPLs the view may change, and the same code works on another object each time: there
+ * the first of a family looks the page up, and leaves the entry in the vCPU block (hot.looked) for
+ * the others. Only in 64-bit code, and only for families of two and more.
  */
 #define FAMILIES    16
 #define FAMILY_MOST 1024
@@ -40,6 +44,12 @@ struct walk {
 	s64 moved[17];
 	struct family family[FAMILIES];
 	unsigned families;
+	/* of the family that instruction i is the first of: bytes, its own place in them, members
+	 */
+	struct {
+		u16 len, own, members;
+		bool write;
+	} at[BLOCK_INSNS + 2];
 };
 
 /* AH..BH have the numbers of RSP..RDI. */
@@ -171,8 +181,10 @@ static unsigned operand(const struct tr *t, unsigned i, const struct tclass *c)
 	if (!mem || in->asz != t->word || t->tabled >> place_of(t, i) & 1 ||
 	    (c->kind == T_COPY && in_window_at(t, i)))
 		return 0;
-	if (in->disp != (s32)in->disp && !fixed_address(in))
-		return 0; /* the operand is one of 32 bits of displacement */
+	/* the operand is one of 32 bits of displacement, less 1 with an entry */
+	if ((in->disp != (s32)in->disp || in->disp - 1 != (s32)(in->disp - 1)) &&
+	    (t->looked || !fixed_address(in)))
+		return 0;
 	if (t->word == 4 && (in->seg == S_FS || in->seg == S_GS))
 		return 0;
 	if (c->x87 && in->base / 8u < 16 && in->index / 8u < 16 &&
@@ -203,10 +215,9 @@ static u32 slot_new(struct tcache *x, bool write)
 static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool write)
 {
 	const struct insn *in = &t->in[i];
-	struct tguard *g;
 	unsigned b = in->base / 8u, x = in->index / 8u;
 	unsigned seg = in->seg == S_FS || in->seg == S_GS ? in->seg + 1u : 0;
-	bool fixed = b == 16 && x == 16 && !seg;
+	bool fixed = !t->looked && b == 16 && x == 16 && !seg;
 	s64 at = in->disp + w->moved[b] + (x < 16 ? w->moved[x] * (1 << in->scale) : 0);
 	struct family *f;
 	unsigned k;
@@ -250,19 +261,19 @@ static void join(struct tr *t, struct walk *w, unsigned i, unsigned size, bool w
 	}
 	f = &w->family[k];
 	t->slot[i] = f->first + 1;
-	g = t->slot_guard[f->first];
-	if (!g)
-		g = t->slot_guard[f->first] = guard_new(t, f->first);
-	g->len = (u16)(f->hi - f->lo);
-	g->own = (u16)(f->first_at - f->lo);
-	g->write = f->write;
+	w->at[f->first].len = (u16)(f->hi - f->lo);
+	w->at[f->first].own = (u16)(f->first_at - f->lo);
+	w->at[f->first].write = f->write;
+	w->at[f->first].members++;
 }
 
-/* Finds the families of the block; the first operand of each gets the extent. */
+/* Finds the families of the block; the first operand of each gets its guard. */
 void slot_find(struct tr *t, const struct tclass *c)
 {
 	struct walk w = {0};
-	if ((t->b->mode & MODE_CPL) != 3 || (t->second && !t->second_at))
+	unsigned looked = 0;
+	t->looked = (t->b->mode & MODE_CPL) != 3;
+	if ((t->looked && t->word == 4) || (t->second && !t->second_at))
 		return;
 	for (unsigned i = 0; i < t->count; i++) {
 		unsigned size = operand(t, i, &c[i]);
@@ -271,11 +282,22 @@ void slot_find(struct tr *t, const struct tclass *c)
 		step(&w, &t->in[i], &c[i], t->word);
 	}
 	for (unsigned i = 0; i < t->count; i++) { /* it is known now which of them write */
-		struct tguard *g = t->slot_guard[i];
-		if (g)
-			g->slot = t->slot[i] = slot_new(t->x, g->write);
-		else if (t->slot[i])
-			t->slot[i] = t->slot[t->slot[i] - 1];
+		struct tguard *g;
+		if (!w.at[i].members) {
+			t->slot[i] = t->slot[i] ? t->slot[t->slot[i] - 1] : 0;
+			continue;
+		}
+		t->slot[i] = 0;
+		if (t->looked && (w.at[i].members < 2 || looked == TRANS_LOOKED))
+			continue;
+		g = t->slot_guard[i] = guard_new(t, i);
+		g->len = w.at[i].len;
+		g->own = w.at[i].own;
+		g->write = w.at[i].write;
+		g->slot =
+			t->looked ? (u32)(G(hot.looked) + 8 * looked++) : slot_new(t->x, g->write);
+		g->left = t->looked ? 16 : 1;
+		t->slot[i] = g->slot;
 	}
 }
 
@@ -284,7 +306,40 @@ bool in_family(const struct tr *t)
 	return t->slot[t->i] != 0;
 }
 
-/* Before the first operand of a family. Leaves r11 (and what the operand needs of r10). */
+/* r11 = the entry of the family's page, which hot.looked gets, too. */
+static void look_up(struct tr *t, struct tguard *g, const struct insn *in)
+{
+	struct emit *e = &t->e;
+	u8 *cross;
+	struct side *s;
+	struct ea ea;
+	emit_ea(t, in, &ea);
+	e_lea(e, H_R11, H_R10, NOREG, 0, g->len - 1, 8);
+	e8(e, 0x4d); /* xor r11, r10 */
+	e8(e, 0x31);
+	e8(e, 0xd3);
+	e8(e, 0x49); /* shr r11, 12 */
+	e8(e, 0xc1);
+	e8(e, 0xeb);
+	e8(e, 12);
+	cross = e_jcc_fwd(e, 5);
+	e_page_number(e);
+	e_gs_load(e, H_R10, g->write ? G(hot.wt) : G(hot.rt));
+	e_load(e, 8, H_R11, H_R10, H_R11, 3, 0);
+	e_test_imm8(e, H_R11, 1);
+	s = side_new(t);
+	s->kind = SIDE_FAMILY;
+	s->from = e_jcc_fwd(e, 4);
+	s->also[0] = cross;
+	s->back = e->p;
+	s->ti = g->ti;
+	s->guard = g;
+	s->ea = ea;
+	e_gs_store(e, H_R11, g->slot);
+	t->r11_holds = g->slot;
+}
+
+/* Before the first operand of a family. Leaves what the operand needs of r10 and r11. */
 void slot_guard(struct tr *t, bool live)
 {
 	struct tguard *g = t->slot_guard[t->i];
@@ -296,6 +351,10 @@ void slot_guard(struct tr *t, bool live)
 	in.asz = 8;
 	in.disp -= g->own;
 	flags_away(t, live);
+	if (t->looked) {
+		look_up(t, g, &in);
+		return;
+	}
 	if (fixed)
 		ea = (struct ea){
 			.kind = EA_AGAIN, .base = 16, .index = 16, .size = 8, .disp = in.disp};
@@ -329,7 +388,7 @@ void slot_guard(struct tr *t, bool live)
  * take turns need no loads. */
 static unsigned addend(struct tr *t, u32 slot, bool r11)
 {
-	u32 at = slot + (u32)offsetof(struct page_slot, add);
+	u32 at = t->looked ? slot : slot + (u32)offsetof(struct page_slot, add);
 	if (t->r10_holds == slot)
 		return H_R10;
 	if (r11 && t->r11_holds == slot)
@@ -350,12 +409,13 @@ struct place slot_operand(struct tr *t, const struct insn *in, bool r11)
 	struct emit *e = &t->e;
 	unsigned b = in->base / 8u, x = in->index / 8u, add, r;
 	bool segment = in->seg == S_FS || in->seg == S_GS;
-	struct place p = {.base = H_R10, .index = NOREG, .disp = (s32)in->disp};
+	struct place p = {
+		.base = H_R10, .index = NOREG, .disp = (s32)in->disp - (t->looked ? 1 : 0)};
 	u32 slot = t->slot[t->i];
 	/* more than one register beside the addend: it is added to */
 	bool sum =
 		segment || (x < 16 && (home[x] == NOREG || b < 16)) || (b < 16 && home[b] == NOREG);
-	if (fixed_address(in)) {
+	if (fixed_address(in) && !t->looked) {
 		t->r10_holds = 0;
 		e_gs_load(e, H_R10, slot + (u32)offsetof(struct page_slot, host));
 		p.disp = (s32)(in->disp & 0xfff);

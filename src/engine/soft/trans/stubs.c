@@ -543,6 +543,59 @@ static void into_slot(struct emit *e, bool narrow, bool write)
 	leave(e);
 }
 
+/* r10: first byte of a family, r11: its guard; the flags are in hot.status or nowhere. Comes back
+ * with its page's entry in r11, or leaves. */
+static void into_family(struct emit *e)
+{
+	u8 *no[2], *out;
+	e_gs_store(e, H_RAX, G(hot.rax));
+	e_gs_store(e, H_RCX, G(hot.rcx));
+	e8(e, 0x44); /* mov eax, r10d */
+	e8(e, 0x89);
+	e8(e, 0xd0);
+	e8(e, 0x25); /* and eax, 4095 */
+	e32(e, RAM_PAGE - 1);
+	word_of(e, 0xb7, H_RCX, H_R11, offsetof(struct tguard, len));
+	e_lea(e, H_RAX, H_RAX, H_RCX, 0, 0, 8);
+	e8(e, 0x3d); /* cmp eax, 4096 */
+	e32(e, RAM_PAGE);
+	no[0] = e_jcc_fwd(e, 6);
+	/* in two pages: the code without, if it is there */
+	e_load(e, 8, H_RAX, H_R11, NOREG, 0, (s32)offsetof(struct tguard, plain));
+	e8(e, 0x48); /* test rax, rax */
+	e8(e, 0x85);
+	e8(e, 0xc0);
+	no[1] = e_jcc_fwd(e, 4);
+	e_mov(e, H_R11, H_RAX);
+	e_gs_load(e, H_RAX, G(hot.rax));
+	e_gs_load(e, H_RCX, G(hot.rcx));
+	add_rsp(e, 8);
+	e_jmp_r11(e);
+	e_here(e, no[0]);
+	e_here(e, no[1]);
+	e_gs_load(e, H_RAX, G(hot.rax));
+	e_gs_load(e, H_RCX, G(hot.rcx));
+	save_regs(e);
+	simd_if_live(e, true, false);
+	e_gs_load(e, H_RDI, G(hot.self));
+	e_mov(e, H_RSI, H_R11);
+	e_mov(e, H_RDX, H_R10);
+	add_rsp(e, -8);
+	call_c(e, (void *)trans_family);
+	add_rsp(e, 8);
+	e8(e, 0x48); /* test rax, rax */
+	e8(e, 0x85);
+	e8(e, 0xc0);
+	out = e_jcc_fwd(e, 4);
+	e_mov(e, H_R11, H_RAX);
+	simd_if_live(e, false, false);
+	load_regs(e);
+	e8(e, 0xc3);
+	e_here(e, out);
+	e_mov_imm(e, H_RAX, TX_PLAIN);
+	leave(e);
+}
+
 /* The vector registers, x87 and MXCSR come to the host. Clobbers the flags. */
 static void into_simd(struct emit *e)
 {
@@ -622,6 +675,10 @@ void stubs_build(struct tcache *x)
 	for (unsigned i = 0; i < 4; i++) {
 		x->slot_stub[i >> 1][i & 1] = e.p;
 		into_slot(&e, i >> 1, i & 1);
+	}
+	for (unsigned i = 0; i < 2; i++) { /* two, so that a proof sees which table it is of */
+		x->family[i] = e.p;
+		into_family(&e);
 	}
 	x->stubs = x->used = (u32)(e.p - x->rw + 63) & ~63u;
 }

@@ -48,9 +48,17 @@ static struct page_slot *slot_at(struct vcpu *v, u32 off)
 	return (struct page_slot *)(void *)((u8 *)v + off);
 }
 
+/* Whoever goes on in a block that looked it up faults. */
+static void drop_looked(struct vcpu *v)
+{
+	for (unsigned i = 0; i < TRANS_LOOKED; i++)
+		v->hot.looked[i] = NO_ADD + 1;
+}
+
 static void drop_stacks(struct vcpu *v)
 {
 	struct trans *x = v->trans;
+	drop_looked(v);
 	v->hot.stack_page = v->hot.other_page = NO_STACK;
 	v->hot.stack_add = v->hot.other_add = NO_ADD;
 	for (unsigned i = 0; i < TRANS_VIEWS; i++) {

@@ -103,6 +103,8 @@ static const struct name stubs[] = {
 	NAMED(slot_stub[0][1], "slot_write"),
 	NAMED(slot_stub[1][0], "slot_read32"),
 	NAMED(slot_stub[1][1], "slot_write32"),
+	NAMED(family[0], "family_read"),
+	NAMED(family[1], "family_write"),
 	STUB(exit_link_saved),
 	STUB(exit_to_saved),
 	STUB(ibl_saved),
@@ -218,7 +220,10 @@ static void guest_insn(const struct vcpu *v, const struct tr *t, unsigned i)
 	if (family)
 		line(v, "    family of %u bytes, its own at +%u, %s", family->len, family->own,
 		     family->write ? "read and written" : "read");
-	if (t->slot[i])
+	if (t->slot[i] && t->looked)
+		line(v, "    operand by look-up %u of the block",
+		     (unsigned)((t->slot[i] - offsetof(struct vcpu, hot.looked)) / 8));
+	else if (t->slot[i])
 		line(v, "    operand in slot %u",
 		     (unsigned)((t->slot[i] - offsetof(struct vcpu, hot.slot)) /
 				sizeof(struct page_slot)));
@@ -233,6 +238,7 @@ static void side_title(const struct vcpu *v, const struct side *s)
 					 [SIDE_SIMD] = "bring vector registers in",
 					 [SIDE_STACK] = "no stack window",
 					 [SIDE_SLOT] = "no slot",
+					 [SIDE_FAMILY] = "look-up for a family missed",
 					 [SIDE_BODY] = "by its body",
 					 [SIDE_AGAIN] = "the second page changed"};
 	u64 about = s->ti ? s->ti->rip : s->target;

@@ -91,7 +91,7 @@ struct tguard {
 	u16 len;	   /* bytes of either */
 	u16 own;	   /* a family's: where ti's operand is among them */
 	u16 left;	   /* misses until somebody looks how often they come */
-	u32 slot;	   /* a family's slot, from GS; 0: a window */
+	u32 slot;	   /* a family's slot or entry, from GS; 0: a window */
 	bool write, leave; /* one of the family writes; LEAVE: counted from RBP */
 	u64 stamp;	   /* when somebody looked */
 };
@@ -168,7 +168,8 @@ enum trans_exit {
 struct page_slot {
 	u64 page, add, host;
 };
-#define TRANS_SLOTS 2048u
+#define TRANS_SLOTS  2048u
+#define TRANS_LOOKED 16u
 
 /* The part of the vCPU block that translated code touches, besides cpu.r and cpu.event. */
 struct trans_hot {
@@ -192,6 +193,7 @@ struct trans_hot {
 	u32 simd; /* the guest's vector registers are in the host's */
 	/* see slot.c; those that are filled, by their offsets */
 	u32 slots_filled;
+	u64 looked[TRANS_LOOKED]; /* entries that families of this block looked up */
 	struct page_slot slot[TRANS_SLOTS];
 	u32 filled[TRANS_SLOTS];
 	u32 status; /* AH: SF ZF AF PF CF as LAHF gives them, AL: OF */
@@ -272,6 +274,7 @@ struct tcache {
 	/* addresses of stubs, in rw */
 	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
 	u8 *stack_stub[2], *stack_leave, *slot_stub[2][2]; /* [32-bit code][write] */
+	u8 *family[2];					   /* [write] */
 	u8 *syscall, *sysret;
 	/* the same with the flags in hot.status */
 	u8 *exit_link_saved, *exit_to_saved, *ibl_saved, *interp_end_saved, *fault_saved;
@@ -357,6 +360,7 @@ u64 trans_miss(struct vcpu *v, u64 ti, u64 va);
 u64 trans_fault(struct vcpu *v, struct tinsn *ti);
 u64 trans_stack(struct vcpu *v, struct tguard *g);
 u64 trans_slot(struct vcpu *v, struct tguard *g, u64 va);
+u64 trans_family(struct vcpu *v, struct tguard *g, u64 va);
 void trans_fpu(struct vcpu *v);
 /* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
 bool trans_fixup(u64 *rip, u64 *r10);

@@ -94,6 +94,13 @@ static void emit_sides(struct tr *t)
 			e_call(e, t->x->slot_stub[t->word == 4][s->guard->write]);
 			e_jmp(e, s->back);
 			break;
+		case SIDE_FAMILY:
+			e_here(e, s->also[0]);
+			emit_ea_again(e, &s->ea);
+			e_mov_imm(e, H_R11, (u64)s->guard);
+			e_call(e, t->x->family[s->guard->write]);
+			e_jmp(e, s->back);
+			break;
 		case SIDE_EXIT:
 			if (canonical(s->target)) {
 				emit_known(e, s->target, s->saved);
