@@ -914,6 +914,10 @@ static bool call(struct check *k, const u8 *to)
 		*r11 = wide(k);
 		return true;
 	}
+	if (to == x->restore) {
+		*r11 = wide(k);
+		return true;
+	}
 	if (to == x->interp) {
 		if (!tinsn_of(k, r10))
 			return no(k, "a body without its instruction");

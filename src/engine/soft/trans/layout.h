@@ -35,18 +35,12 @@ static inline void e_from_ax(struct emit *e)
 	e8(e, 0x9e);
 }
 /* Bytes of code between the entry for flags put aside, as indirect branches find it, and the other
- * one: flags_restore(), or what leads past it. */
-#define ENTRY_GAP 17u
-static inline void e_nop(struct emit *e, unsigned bytes)
+ * one: a call that brings them back, a jump past what puts them aside, or nothing. */
+#define ENTRY_GAP 5u
+static inline void e_gap(struct emit *e) /* nop [rax + rax + 0] */
 {
-	for (; bytes >= 8; bytes -= 8) { /* nop [rax + rax + 0] */
-		e32(e, 0x00841f0f);
-		e32(e, 0);
-	}
-	for (; bytes >= 4; bytes -= 4) /* nop [rax + 0] */
-		e32(e, 0x00401f0f);
-	for (; bytes; bytes--)
-		e8(e, 0x90);
+	e32(e, 0x00441f0f);
+	e8(e, 0);
 }
 /* cmp dword gs:[off], 0 */
 static inline void e_gs_is_0(struct emit *e, u32 off)

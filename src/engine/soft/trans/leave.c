@@ -70,7 +70,7 @@ static void exit_to(struct tr *t, u8 *from, u64 target)
 static void one_line(struct emit *e, unsigned at)
 {
 	while (((u64)(e->p + at) & 63) > 60)
-		e_nop(e, 1);
+		e8(e, 0x90); /* nop */
 }
 
 void emit_jump(struct tr *t, u64 target)

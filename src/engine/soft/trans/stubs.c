@@ -8,7 +8,7 @@
  *
  * Context: owner, once when the code cache is made.
  */
-#include "engine/soft/trans/layout.h"
+#include "engine/soft/trans/gen.h"
 
 static const u8 callee[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
 
@@ -631,8 +631,7 @@ void stubs_build(struct tcache *x)
 	/* offset 0 of both entries: where an indirect branch lands that knows no code */
 	x->unknown_saved = e.p;
 	exit_with(&e, TX_IBL, true);
-	e_nop(&e, ENTRY_GAP - 5);
-	e_jmp(&e, x->unknown_saved);
+	e_jmp(&e, x->unknown_saved); /* ENTRY_GAP */
 	x->unknown = e.p;
 	exit_with(&e, TX_IBL, false);
 	x->enter = e.p;
@@ -657,6 +656,9 @@ void stubs_build(struct tcache *x)
 	into_last_body(x, &e, (void *)trans_fault, false);
 	x->fault_saved = e.p;
 	into_last_body(x, &e, (void *)trans_fault, true);
+	x->restore = e.p;
+	flags_restore(&e);
+	e8(&e, 0xc3);
 	x->simd = e.p;
 	into_simd(&e);
 	x->miss = e.p;

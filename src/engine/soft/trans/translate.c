@@ -187,12 +187,11 @@ static void emit_head(struct tr *t, const struct tclass *c)
 	u8 *over = NULL;
 	if (t->live[0] && !away_first(t, c)) {
 		t->t->code_saved = here(t);
-		flags_restore(e);
+		e_call(e, t->x->restore);
 	} else if (t->live[0]) {
-		e_nop(e, ENTRY_GAP - 5);
 		over = e_jmp_fwd(e);
 	} else {
-		e_nop(e, ENTRY_GAP);
+		e_gap(e);
 		t->t->code_saved = here(t);
 	}
 	if (e->p - t->t->start != ENTRY_GAP)
@@ -568,7 +567,9 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 		slot_find(&t, c);
 	}
 	keep(&t, c);
-	t.e = (struct emit){.p = x->rw + x->used, .end = x->rw + x->size};
+	/* that entry on a line that the host likes to jump to */
+	t.e = (struct emit){.p = x->rw + ((x->used + ENTRY_GAP + 15) & ~15u) - ENTRY_GAP,
+			    .end = x->rw + x->size};
 	t.t->start = t.e.p;
 	emit_head(&t, c);
 	for (unsigned i = 0; i < t.count && more; i++) {
@@ -589,7 +590,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 		cpu_event(&v->cpu, EV_KICK);
 		return NULL;
 	}
-	x->used = (u32)(t.e.p - x->rw + 15) & ~15u;
+	x->used = (u32)(t.e.p - x->rw);
 	x->translated++;
 	if (unlikely(v->engine->traced))
 		trace_block(v, &t);
