@@ -165,6 +165,96 @@ static void test_lookup_of_sums(void **state)
 	}
 }
 
+/* A family that looks its page up: what look_up() of slot.c does, with knobs; the second member is
+ * at [RBX + at], of 8 bytes. */
+struct looked {
+	unsigned len, crossed; /* bytes that the guard says, that the code tests */
+	s32 at;
+	bool tested, write, guard_write, table_write, moved, body, from_cell;
+};
+
+static void looked(struct looked l)
+{
+	struct tguard *g = &guards_of(t)[0];
+	u32 entry = G(hot.looked[3]);
+	u8 *cross, *miss = NULL, *back;
+	*g = (struct tguard){
+		.ti = &t->ti[0], .slot = entry, .len = (u16)l.len, .write = l.guard_write};
+	e_lea(&e, H_R10, H_RBX, NOREG, 0, 16, 8);
+	e_lea(&e, H_R11, H_R10, NOREG, 0, (s32)l.crossed - 1, 8);
+	BYTES(0x4d, 0x31, 0xd3);       /* xor r11, r10 */
+	BYTES(0x49, 0xc1, 0xeb, 0x0c); /* shr r11, 12 */
+	cross = e_jcc_fwd(&e, 5);
+	e_page_number(&e);
+	e_gs_load(&e, H_R10, l.table_write ? G(hot.wt) : G(hot.rt));
+	e_load(&e, 8, H_R11, H_R10, H_R11, 3, 0);
+	if (l.tested) {
+		e_test_imm8(&e, H_R11, 1);
+		miss = e_jcc_fwd(&e, 4);
+	}
+	back = e.p;
+	e_gs_store(&e, H_R11, entry);
+	e_load(&e, 8, H_RCX, H_RBX, H_R11, 0, 16 - 1);
+	if (l.moved)
+		e_lea(&e, H_RBX, H_RBX, NOREG, 0, 8, 8);
+	if (l.body) {
+		e_mov_imm(&e, H_R10, (u64)&t->ti[0]);
+		e_call(&e, x->interp);
+	}
+	if (l.from_cell || l.body)
+		e_gs_load(&e, H_R11, entry);
+	if (l.write) { /* mov [rbx + r11 + at - 1], rcx */
+		BYTES(0x4a, 0x89);
+		e_mem(&e, H_RCX, H_RBX, H_R11, 0, l.at - 1);
+	} else {
+		e_load(&e, 8, H_RCX, H_RBX, H_R11, 0, l.at - 1);
+	}
+	e_jmp(&e, cache + 64);
+	main_end = e.p;
+	e_here(&e, cross);
+	if (miss)
+		e_here(&e, miss);
+	e_lea(&e, H_R10, H_RBX, NOREG, 0, 16, 8);
+	e_mov_imm(&e, H_R11, (u64)g);
+	e_call(&e, x->family[l.guard_write]);
+	e_jmp(&e, back);
+}
+
+static const struct looked well = {.len = 64, .crossed = 64, .at = 16 + 40, .tested = true};
+
+#define LOOKED(change)                                                                             \
+	({                                                                                         \
+		struct looked l = well;                                                            \
+		change;                                                                            \
+		begin();                                                                           \
+		looked(l);                                                                         \
+		accepted();                                                                        \
+	})
+#define WRITES (l.write = l.guard_write = l.table_write = true)
+
+static void test_looked(void **state)
+{
+	(void)state;
+	assert_true(LOOKED((void)0));
+	assert_true(LOOKED(l.from_cell = true));
+	assert_true(LOOKED(l.at = 16));
+	assert_true(LOOKED(l.at = 16 + 56));
+	assert_true(LOOKED(WRITES));
+	assert_true(LOOKED((l.moved = true, l.at = 16 + 48)));
+	assert_true(LOOKED((l.len = l.crossed = 4096, l.at = 16 + 4088)));
+	assert_false(LOOKED(l.at = 16 + 57));			/* beyond it */
+	assert_false(LOOKED(l.at = 15));			/* before it */
+	assert_false(LOOKED((l.moved = true, l.at = 16 + 49))); /* since RBX moved */
+	assert_false(LOOKED(l.crossed = 40));			/* fewer were tested */
+	assert_false(LOOKED(l.len = 40));			/* or are in the stub */
+	assert_false(LOOKED(l.tested = false));
+	assert_false(LOOKED((l.write = l.guard_write = true))); /* by the table of reads */
+	assert_false(LOOKED((l.write = l.table_write = true))); /* by a guard of reads */
+	assert_false(LOOKED(l.write = true));
+	assert_false(LOOKED(l.body = true)); /* a body may have dropped it */
+	assert_false(LOOKED((l.len = l.crossed = 4097, l.at = 16 + 4089)));
+}
+
 #define REFUSED(change)                                                                            \
 	do {                                                                                       \
 		struct lookup l = good;                                                            \
@@ -408,9 +498,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_upper_bits),     cmocka_unit_test(test_empty_slots),
 		cmocka_unit_test(test_lookup),	       cmocka_unit_test(test_lookup_wrong),
-		cmocka_unit_test(test_lookup_of_sums), cmocka_unit_test(test_slots),
-		cmocka_unit_test(test_instructions),   cmocka_unit_test(test_vcpu_block),
-		cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_lookup_of_sums), cmocka_unit_test(test_looked),
+		cmocka_unit_test(test_slots),	       cmocka_unit_test(test_instructions),
+		cmocka_unit_test(test_vcpu_block),     cmocka_unit_test(test_narrow),
 	};
 	x = calloc(1, sizeof(*x));
 	t = calloc(1, sizeof(*t) + 4 * sizeof(struct tinsn) + 2 * sizeof(struct tguard));
@@ -425,6 +515,8 @@ int main(void)
 	x->slot_stub[1][1] = cache + 640;
 	x->interp = cache + 320;
 	x->simd = cache + 384;
+	x->family[0] = cache + 704;
+	x->family[1] = cache + 768;
 	x->stack_stub[0] = cache + 448;
 	x->stack_stub[1] = cache + 704;
 	x->stack_leave = cache + 512;
