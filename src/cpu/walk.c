@@ -344,7 +344,8 @@ const struct itlb_entry *walk_fetch(struct cpu *c, u64 la)
 	e->global = w.global;
 	if (!w.global && c->ifills <= ITLB_LOG) {
 		if (c->ifills < ITLB_LOG)
-			c->ifill[c->ifills] = (u16)(e - c->itlb[0]);
+			c->ifill[c->ifills] =
+				(u16)(user * ITLB_ENTRIES + (la >> 12 & (ITLB_ENTRIES - 1)));
 		c->ifills++;
 	}
 	tlb_note_large(c, la, w.page_size);
@@ -370,16 +371,17 @@ void tlb_flush_all(struct cpu *c)
 
 void tlb_flush_nonglobal(struct cpu *c)
 {
-	struct tlb_entry *all = &c->views[0].e[0];
 	unsigned n = c->fills <= TLB_LOG ? c->fills : VIEW_COUNT * TLB_ENTRIES;
 	for (unsigned k = 0; k < n; k++) {
-		struct tlb_entry *e = &all[c->fills <= TLB_LOG ? c->fill[k] : k];
+		unsigned at = c->fills <= TLB_LOG ? c->fill[k] : k;
+		struct tlb_entry *e = &c->views[at / TLB_ENTRIES].e[at % TLB_ENTRIES];
 		if (!e->global)
 			e->r = e->w = TLB_NONE;
 	}
 	n = c->ifills <= ITLB_LOG ? c->ifills : 2 * ITLB_ENTRIES;
 	for (unsigned k = 0; k < n; k++) {
-		struct itlb_entry *e = &c->itlb[0][c->ifills <= ITLB_LOG ? c->ifill[k] : k];
+		unsigned at = c->ifills <= ITLB_LOG ? c->ifill[k] : k;
+		struct itlb_entry *e = &c->itlb[at / ITLB_ENTRIES][at % ITLB_ENTRIES];
 		if (!e->global)
 			e->tag = TLB_NONE;
 	}

@@ -1129,6 +1129,26 @@ def mini_translated():
         print(cpus, how, count)
 
 
+@case("core", 300)
+def small_cache():
+    """The code cache is full again and again, with all vCPUs in it."""
+    for cpus in (1, 4):
+        with scratch("small") as d:
+            out, _ = mini_run("for i in 1 2 3 4; do (head -c 1000000 /dev/zero | md5sum;"
+                              "seq 1 3000 | sort -rn | sha256sum; find / -xdev | wc -l >/dev/null) & done; wait;"
+                              "dmesg -r | grep '^<[0-3]>'", "-c", str(cpus), "--json=" + d + "/j",
+                              "--engine", "soft,translate=on,cache=8M")
+            with open(d + "/j") as f:
+                count = json.load(f)["counters"]
+        check(out.count(hashlib.md5(bytes(1000000)).hexdigest()) == 4, out)
+        numbers = "".join("%d\n" % n for n in range(3000, 0, -1)).encode()
+        check(out.count(hashlib.sha256(numbers).hexdigest()) == 4, out)
+        check("<" not in out, "errors in dmesg: " + out)
+        print(cpus, count)
+        check(count["code_resets"] > 8, "it was emptied %d times only" % count["code_resets"])
+        check(count["code_bytes"] + count["store_bytes"] <= 8 << 20, count)
+
+
 @case("full", 900)
 def mini_lockstep():
     """A boot and some work, each block compared with the interpreter's."""
@@ -1171,6 +1191,11 @@ def translator_refused():
     for option in ("soft,translate=maybe", "soft,translate", "soft,translate=on,", "soft,on"):
         refused(["run", "--kernel", kernel, "--engine", option], 2,
                 "takes translate=off, on, eager or lockstep")
+    for option, text in (("cache=1M", "4M to 1024M"), ("cache=2G", "4M to 1024M"), ("cache=12", "no unit"),
+                         ("cache=", "not a size"), ("cache=8M,cache=8M", "twice"),
+                         ("translate=on,translate=on", "twice"),
+                         ("translate=off,cache=8M", "no use for cache=")):
+        refused(["run", "--kernel", kernel, "--engine", "soft," + option], 2, text)
     refused(["run", "--kernel", kernel, "--engine", "soft,translate=lockstep", "-c", "2"], 2,
             "translate=lockstep takes 1 vCPU, not 2")
     refused(["run", "--kernel", kernel, "--engine", "soft,translate=on", "-c", "17"], 2,

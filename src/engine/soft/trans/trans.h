@@ -205,7 +205,7 @@ struct trans_hot {
 #define TRANS_SIGNAL   (SIGRTMIN + 4) /* of the vCPUs' timers */
 /* Bytes of the code cache and of what is known of it, together, that one may ask for; without: what
  * leaves the whole of it under 96 MiB, since each vCPU has tables and decoded blocks of its own. */
-#define TRANS_LEAST (16ull << 20)
+#define TRANS_LEAST (4ull << 20)
 #define TRANS_LIMIT (1ull << 30)
 static inline u64 trans_usual(unsigned cpus)
 {
