@@ -199,7 +199,7 @@ void emit_host(struct tr *t, const struct ea *ea)
 {
 	struct emit *e = &t->e;
 	if (ea->kind == EA_SIMPLE) {
-		e_lea(e, H_R10, ea->base, H_R11, 0, (s32)ea->disp - 1, 8);
+		e_lea(e, H_R10, ea->base, H_R11, 0, (s32)(ea->disp - 1), 8);
 	} else {
 		emit_ea_again(e, ea);
 		e_lea(e, H_R10, H_R10, H_R11, 0, -1, 8);

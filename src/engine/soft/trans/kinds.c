@@ -151,7 +151,7 @@ void emit_copy(struct tr *t, struct tinsn *ti, const struct tclass *c, const u8 
 			u.rc.disp = -1;
 			if (ea.kind == EA_SIMPLE) {
 				u.rc.base = (u8)ea.base;
-				u.rc.disp = (s32)ea.disp - 1;
+				u.rc.disp = (s32)(ea.disp - 1);
 			} else {
 				emit_ea_again(e, &ea);
 			}

@@ -410,7 +410,7 @@ struct place slot_operand(struct tr *t, const struct insn *in, bool r11)
 	unsigned b = in->base / 8u, x = in->index / 8u, add, r;
 	bool segment = in->seg == S_FS || in->seg == S_GS;
 	struct place p = {
-		.base = H_R10, .index = NOREG, .disp = (s32)in->disp - (t->looked ? 1 : 0)};
+		.base = H_R10, .index = NOREG, .disp = (s32)(in->disp - (t->looked ? 1 : 0))};
 	u32 slot = t->slot[t->i];
 	/* more than one register beside the addend: it is added to */
 	bool sum =
