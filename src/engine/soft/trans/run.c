@@ -638,7 +638,7 @@ static void x87_late(struct vcpu *v, const struct tinsn *ti)
 
 /* FIP and its like (exec/x87.c: note_insn), if translated code left them to be told, before ti is
  * done (NULL: between blocks). */
-static void x87_pointers(struct vcpu *v, const struct tinsn *ti)
+static noinline void x87_tell(struct vcpu *v, const struct tinsn *ti)
 {
 	struct cpu *c = &v->cpu;
 	const u8 *store = v->trans->k->store;
@@ -659,6 +659,12 @@ static void x87_pointers(struct vcpu *v, const struct tinsn *ti)
 		c->x87_op = (u16)((in->opcode & 7u) << 8 | in->modrm);
 		v->hot.x87 = 0;
 	}
+}
+
+static always_inline void x87_pointers(struct vcpu *v, const struct tinsn *ti)
+{
+	if (unlikely(v->hot.x87 | v->hot.x87_mem || (ti && ti->x87 & X87_BEFORE)))
+		x87_tell(v, ti);
 }
 
 /* 32-bit code adds its registers as numbers of 64 bits: whatever bodies do to the upper halves,
