@@ -914,10 +914,6 @@ static bool call(struct check *k, const u8 *to)
 		*r11 = wide(k);
 		return true;
 	}
-	if (to == x->restore) {
-		*r11 = wide(k);
-		return true;
-	}
 	if (to == x->interp) {
 		if (!tinsn_of(k, r10))
 			return no(k, "a body without its instruction");
@@ -1034,7 +1030,7 @@ static bool step(struct check *k)
 		if (is_main(k, to) && k->p > k->main_end)
 			come_back(k, to);
 		else if (k->p <= k->main_end && to > k->p && is_main(k, to) &&
-			 to != k->t->start + k->t->code_saved)
+			 to != k->t->start + k->t->code_saved && to != k->t->start + k->t->code)
 			no(k, "a jump inside the main line");
 		else if (to >= k->main_end)
 			snapshot(k, to, k->side, &k->sides, false);

@@ -34,13 +34,13 @@ static inline void e_from_ax(struct emit *e)
 	e8(e, 0x7f);
 	e8(e, 0x9e);
 }
-/* Bytes of code between the entry for flags put aside, as indirect branches find it, and the other
- * one: a call that brings them back, a jump past what puts them aside, or nothing. */
-#define ENTRY_GAP 5u
-static inline void e_gap(struct emit *e) /* nop [rax + rax + 0] */
+/* Indirect branches find the entry for flags put aside, from which most of them come; the one for
+ * flags in the host's is so many bytes before: what puts them aside (flags_save()), or a jump. */
+#define ENTRY_GAP 18u
+static inline void e_fill(struct emit *e, const u8 *to)
 {
-	e32(e, 0x00441f0f);
-	e8(e, 0);
+	while (e->p < to && !e->full)
+		e8(e, 0x90); /* nop */
 }
 /* cmp dword gs:[off], 0 */
 static inline void e_gs_is_0(struct emit *e, u32 off)
@@ -119,8 +119,7 @@ static inline void e_jmp_r11(struct emit *e)
 }
 
 /* r10 = cpu.rip, canonical. Two loads, no compare, the flags stay: what is not known is 0, and at
- * hot.code stands the exit that says so. With the flags put aside, all of it is ENTRY_GAP before.
- */
+ * hot.code_saved stands the exit that says so. With flags in the host's all is ENTRY_GAP before. */
 static inline void e_indirect(struct emit *e, bool saved)
 {
 	e_pext_gs(e, H_R11, H_R10, G(hot.mask));

@@ -123,7 +123,7 @@ int trans_open(struct vcpu *v)
 	v->hot.self = (u64)v;
 	v->hot.desc = (u64)x->k->desc;
 	v->hot.code = (u64)(x->k->rx + (x->k->unknown - x->k->rw));
-	v->hot.code_saved = v->hot.code - ENTRY_GAP;
+	v->hot.code_saved = v->hot.code + ENTRY_GAP;
 	return 0;
 }
 
@@ -297,7 +297,7 @@ static void desc_set(struct tcache *k, const struct tblock *t, bool known)
 	if (!(t->page->described & bit))
 		k->desc_pages++;
 	t->page->described |= bit;
-	*d = known ? (u32)(t->start + t->code - k->unknown) : 0;
+	*d = known ? (u32)(t->start + t->code_saved - k->unknown_saved) : 0;
 }
 
 static void block_drop(struct vcpu *v, struct tblock *t)
@@ -512,7 +512,7 @@ static struct tblock *made_before(struct vcpu *v, const struct block *b)
 	struct tblock *t;
 	if (!code || __atomic_load_n(&v->engine->changes, __ATOMIC_SEQ_CST) != k->changed_seen)
 		return NULL;
-	t = block_with(k, k->unknown + code);
+	t = block_with(k, k->unknown_saved + code);
 	return t && t->page == p && t->block_rip == b->rip && !t->dropped ? t : NULL;
 }
 

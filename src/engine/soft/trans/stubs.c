@@ -627,12 +627,15 @@ static u8 *exit_to(struct emit *e, unsigned reason, bool saved)
 
 void stubs_build(struct tcache *x)
 {
+	u8 *in_host;
 	struct emit e = {.p = x->rw, .end = x->rw + x->size};
 	/* offset 0 of both entries: where an indirect branch lands that knows no code */
+	x->unknown = e.p;
+	in_host = e_jmp_fwd(&e);
+	e_fill(&e, x->unknown + ENTRY_GAP);
 	x->unknown_saved = e.p;
 	exit_with(&e, TX_IBL, true);
-	e_jmp(&e, x->unknown_saved); /* ENTRY_GAP */
-	x->unknown = e.p;
+	e_here(&e, in_host);
 	exit_with(&e, TX_IBL, false);
 	x->enter = e.p;
 	enter(&e);
@@ -656,9 +659,6 @@ void stubs_build(struct tcache *x)
 	into_last_body(x, &e, (void *)trans_fault, false);
 	x->fault_saved = e.p;
 	into_last_body(x, &e, (void *)trans_fault, true);
-	x->restore = e.p;
-	flags_restore(&e);
-	e8(&e, 0xc3);
 	x->simd = e.p;
 	into_simd(&e);
 	x->miss = e.p;

@@ -96,7 +96,6 @@ static const struct name stubs[] = {
 	STUB(miss),
 	STUB(simd),
 	STUB(fault),
-	STUB(restore),
 	NAMED(stack_stub[0], "stack"),
 	NAMED(stack_stub[1], "stack32"),
 	STUB(stack_leave),

@@ -272,7 +272,7 @@ struct tcache {
 	u64 changed_seen;	      /* atomic */
 	const struct clock *host_tsc; /* it follows the host's TSC; or NULL */
 	/* addresses of stubs, in rw */
-	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault, *restore;
+	u8 *enter, *exit_link, *exit_to, *ibl, *interp, *interp_end, *miss, *simd, *fault;
 	u8 *stack_stub[2], *stack_leave, *slot_stub[2][2]; /* [32-bit code][write] */
 	u8 *family[2];					   /* [write] */
 	u8 *syscall, *sysret;

@@ -178,30 +178,27 @@ static u16 here(const struct tr *t)
 }
 
 /* Two entries, for flags in the host's and for flags put aside: one code if nobody needs them.
- * Indirect branches find the second one ENTRY_GAP before the first. Has the vector registers
+ * Indirect branches find the first one ENTRY_GAP before the second. Has the vector registers
  * brought in. */
 static void emit_head(struct tr *t, const struct tclass *c)
 {
 	struct emit *e = &t->e;
 	struct side *s;
-	u8 *over = NULL;
-	if (t->live[0] && !away_first(t, c)) {
-		t->t->code_saved = here(t);
-		e_call(e, t->x->restore);
-	} else if (t->live[0]) {
-		over = e_jmp_fwd(e);
-	} else {
-		e_gap(e);
-		t->t->code_saved = here(t);
-	}
-	if (e->p - t->t->start != ENTRY_GAP)
+	const u8 *saved = t->t->start + ENTRY_GAP;
+	u8 *past = NULL;
+	if (t->live[0] && away_first(t, c))
+		flags_away(t, true); /* which is as long */
+	else
+		past = e_jmp_fwd(e);
+	e_fill(e, saved);
+	if (e->p != saved)
 		t->failed = true;
-	t->t->code = here(t);
-	if (over) {
-		flags_away(t, true);
-		t->t->code_saved = here(t);
-		e_here(e, over);
-	}
+	t->t->code_saved = here(t);
+	if (t->live[0] && past)
+		flags_restore(e);
+	t->t->code = t->saved ? 0 : here(t);
+	if (past)
+		e_here(e, past);
 	if (t->second && !t->second_at)
 		emit_second(t, t->b->rip);
 	t->t->code_vec = t->t->code;
@@ -567,7 +564,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 		slot_find(&t, c);
 	}
 	keep(&t, c);
-	/* that entry on a line that the host likes to jump to */
+	/* the entry of indirect branches where the host likes to jump to */
 	t.e = (struct emit){.p = x->rw + ((x->used + ENTRY_GAP + 15) & ~15u) - ENTRY_GAP,
 			    .end = x->rw + x->size};
 	t.t->start = t.e.p;
