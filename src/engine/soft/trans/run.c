@@ -22,6 +22,7 @@
 #include "cpu/mem.h"
 #include "engine/soft/impl.h"
 #include "engine/soft/trans/layout.h"
+#include "engine/soft/trans/recode.h"
 #include "host/fail.h"
 
 #define ROOM	    65536u /* what a block may take */
@@ -609,6 +610,7 @@ const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti)
 		raw += i->len;
 	insn_decode(&x->cur, raw, ti->len, ti->rip, t->page->mode, v->cpu.model->features);
 	interp_bind(&x->cur, t->page->mode);
+	recode_general(&x->cur, t->page->mode); /* as it was translated */
 	x->cur.off = 0;
 	return &x->cur;
 }
