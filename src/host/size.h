@@ -2,7 +2,8 @@
 /*
  * size: reads numbers people write: 512M, 2G, 4, true.
  *
- * Entered by: the parsers of flags, VM files and engine options. Owns nothing. Errors come as sentences that say what to write.
+ * Entered by: the parsers of flags, VM files and engine options. Owns nothing. Errors come as
+ * sentences that say what to write.
  *
  * Context: any.
  */
