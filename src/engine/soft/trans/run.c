@@ -298,7 +298,9 @@ static void desc_set(struct tcache *k, const struct tblock *t, bool known)
 	if (!(t->page->described & bit))
 		k->desc_pages++;
 	t->page->described |= bit;
-	*d = known ? (u32)(t->start + t->code_saved - k->unknown_saved) : 0;
+	/* all of the block is there when others find it */
+	__atomic_store_n(d, known ? (u32)(t->start + t->code_saved - k->unknown_saved) : 0,
+			 __ATOMIC_RELEASE);
 }
 
 static void block_drop(struct vcpu *v, struct tblock *t)
@@ -398,12 +400,15 @@ static bool code_changed(const struct vcpu *v)
 	return __atomic_load_n(&v->engine->changes, __ATOMIC_RELAXED) != v->trans->changed_seen;
 }
 
-struct tabled *trans_tabled(struct tcache *k, u64 rip, u32 mode)
+static struct tabled *tabled_of(struct tcache *k, u64 rip)
 {
-	struct tabled *t = &k->tabled[(rip ^ rip >> 12) % TRANS_TABLED];
-	if (t->rip != rip || t->mode != mode)
-		t->which = 0;
-	return t;
+	return &k->tabled[(rip ^ rip >> 12) % TRANS_TABLED];
+}
+
+u64 trans_tabled(struct tcache *k, u64 rip, u32 mode)
+{
+	const struct tabled *t = tabled_of(k, rip);
+	return t->rip == rip && t->mode == mode ? t->which : 0;
 }
 
 /* Translated and found by its page; NULL if it cannot be, or changed meanwhile, or there is no room
@@ -864,13 +869,13 @@ static void table_from_now_on(struct vcpu *v, const struct tinsn *ti)
 {
 	struct tcache *k = v->trans->k;
 	struct tblock *t = block_of(k, ti);
-	struct tabled *which;
 	pthread_mutex_lock(&k->lock);
 	if (!t->dropped && !t->plain) {
-		which = trans_tabled(k, t->block_rip, t->page->mode);
-		which->rip = t->block_rip;
-		which->mode = t->page->mode;
-		which->which |= BIT64((u64)(ti - t->ti) % (t->count / t->rounds));
+		u64 known = trans_tabled(k, t->block_rip, t->page->mode);
+		*tabled_of(k, t->block_rip) = (struct tabled){
+			.rip = t->block_rip,
+			.mode = t->page->mode,
+			.which = known | BIT64((u64)(ti - t->ti) % (t->count / t->rounds))};
 		block_drop(v, t);
 	}
 	pthread_mutex_unlock(&k->lock);

@@ -368,7 +368,7 @@ bool trans_fixup(u64 *rip, u64 *r10);
 /* What the decoder makes of ti; good until the next call. */
 const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti);
 /* Which operands of the block at rip are looked up. */
-struct tabled *trans_tabled(struct tcache *k, u64 rip, u32 mode);
+u64 trans_tabled(struct tcache *k, u64 rip, u32 mode);
 
 /* fast.c: 0: its body */
 u64 trans_syscall(struct vcpu *v, struct tinsn *ti);

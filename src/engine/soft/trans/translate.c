@@ -548,7 +548,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 		if (t.rounds == 1)
 			follow(&t, v);
 	}
-	t.tabled = trans_tabled(x, b->rip, b->mode)->which;
+	t.tabled = trans_tabled(x, b->rip, b->mode);
 	t.t = (struct tblock *)(void *)(x->store + x->store_used);
 	memset(t.t, 0, sizeof(*t.t));
 	t.t->block_rip = b->rip;
