@@ -403,11 +403,6 @@ static void soft_mode(struct engine *e, struct engine_mode *mode)
 /* Counters belong to their vCPU's thread, which only ever adds to them. */
 #define READ(counter) __atomic_load_n(&(counter), __ATOMIC_RELAXED)
 
-static u64 most(u64 a, u64 b)
-{
-	return a > b ? a : b;
-}
-
 static void stats_vcpu(const struct vcpu *v, struct metrics *stats)
 {
 	const struct trans *x = __atomic_load_n(&v->trans, __ATOMIC_ACQUIRE);
@@ -422,7 +417,7 @@ static void stats_vcpu(const struct vcpu *v, struct metrics *stats)
 	stats->block_decodes += READ(v->block_decodes);
 	stats->block_drops += READ(v->block_drops);
 	stats->decoded_bytes += READ(v->store_used);
-	stats->decoded_touched_bytes += most(READ(v->store_used), READ(v->store_peak));
+	stats->decoded_touched_bytes += max_u64(READ(v->store_used), READ(v->store_peak));
 	if (!x)
 		return;
 	stats->translated_entries += READ(x->entries);
@@ -439,10 +434,10 @@ static void stats_cache(const struct tcache *k, struct metrics *stats)
 	stats->translations = READ(k->translated);
 	stats->code_resets = READ(k->resets);
 	stats->code_bytes = READ(k->used);
-	stats->code_touched_bytes = most(READ(k->used), READ(k->used_peak));
+	stats->code_touched_bytes = max_u64(READ(k->used), READ(k->used_peak));
 	stats->code_size_bytes = k->size;
 	stats->store_bytes = READ(k->store_used);
-	stats->store_touched_bytes = most(READ(k->store_used), READ(k->store_peak));
+	stats->store_touched_bytes = max_u64(READ(k->store_used), READ(k->store_peak));
 	stats->store_size_bytes = k->size;
 	stats->table_bytes += (u64)RAM_PAGE * READ(k->desc_pages);
 }

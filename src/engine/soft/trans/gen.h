@@ -79,7 +79,7 @@ struct tr {
 	bool looked; /* families look their page up each time, they have no slots */
 	unsigned i;  /* the instruction that is emitted */
 	unsigned links;
-	unsigned count;			 /* instructions, those of gather() included */
+	unsigned count;			 /* instructions, those of follow() and unroll() included */
 	unsigned rounds;		 /* a loop's body is there so many times */
 	struct insn in[BLOCK_INSNS + 2]; /* as they are translated: recode_general() was there */
 	const u8 *raw[BLOCK_INSNS + 2];

@@ -33,11 +33,6 @@
 #define SLOT_MISSES 256u
 #define SLOT_CYCLES 400u
 
-static u32 most(u32 a, u32 b)
-{
-	return a > b ? a : b;
-}
-
 /* --- open, close --- */
 
 static void *reserve(u64 bytes)
@@ -158,8 +153,8 @@ static void cache_reset(struct tcache *k)
 	madvise(k->desc, DESC_BYTES, MADV_DONTNEED);
 	k->desc_used = DESC_FIRST;
 	k->desc_pages = 0;
-	k->used_peak = most(k->used, k->used_peak);
-	k->store_peak = most(k->store_used, k->store_peak);
+	k->used_peak = (u32)max_u64(k->used, k->used_peak);
+	k->store_peak = (u32)max_u64(k->store_used, k->store_peak);
 	k->used = k->stubs;
 	__atomic_store_n(&k->ordered, 0, __ATOMIC_RELEASE);
 	k->store_used = STORE_FIRST;
