@@ -10,7 +10,7 @@
  *   run.c        entering and leaving translated code, links between blocks, invalidation
  *   slot.c       operands that remember their page
  *   fast.c       SYSCALL and SYSRET
- *   check.c      the proof of a block, for tests
+ *   check.c      the proof of a block, for tests; check_know.c, check_insn.c: its rules
  *   cross.c      an instruction in two pages
  *   need.c       what the host must offer
  *   trace.c      what a block became, for people
