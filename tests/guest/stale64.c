@@ -587,6 +587,90 @@ static void beside(void)
 	CHECK_EQ(bad, 0, "groups of data beside their code, which changes");
 }
 
+#define EDGE SPOT /* a page of code; behind it another one */
+
+/* An instruction of the vector unit in two pages, reached from code that has such ones: the second
+ * page becomes another one. */
+static void edge(void)
+{
+	u8 *save = out, *second[2] = {page_alloc(), page_alloc()};
+	struct frame f;
+
+	out = page_a + 0xff0;
+	B(0x66, 0x48, 0x0f, 0x6e, 0xc9); /* movq xmm1, rcx */
+	while (((u64)out & 0xfff) < 0xffc)
+		B(0x90);
+	B(0x66, 0x0f, 0x70, 0xd1); /* pshufd xmm2, xmm1, which */
+	for (unsigned i = 0; i < 2; i++) {
+		out = second[i];
+		B(i ? 0x55 : 0);
+		B(0x66, 0x48, 0x0f, 0x7e, 0xd0); /* movq rax, xmm2 */
+		put_done();
+	}
+	out = save;
+	page_map(EDGE, (u64)page_a, PTE_P | PTE_U);
+	for (unsigned n = 0; n < 30; n++) {
+		u64 half = n / 5 & 1 ? 7 : 5;
+
+		*page_map(EDGE + 4096, (u64)second[n / 5 & 1], PTE_P | PTE_U);
+		invlpg(EDGE + 4096);
+		f = fresh();
+		f.rcx = 7ul << 32 | 5;
+		f.rip = EDGE + 0xff0;
+		f.cs = SEL_UCODE;
+		f.ss = SEL_UDATA;
+		f.rflags |= 2;
+		try_run(run_frame, &f);
+		if (this_cpu()->trap.vector != VEC_DONE ||
+		    this_cpu()->trap.frame.rax != (half << 32 | half)) {
+			CHECK_EQ(this_cpu()->trap.frame.rax, half << 32 | half,
+				 "an instruction whose second page changes");
+			return;
+		}
+	}
+	*page_map(EDGE + 4096, 0, 0) = 0;
+	invlpg(EDGE + 4096);
+	f.rip = EDGE + 0xff0;
+	try_run(run_frame, &f);
+	CHECK(this_cpu()->trap.vector == PF && this_cpu()->trap.cr2 == EDGE + 4096 &&
+		      this_cpu()->trap.frame.rip == EDGE + 0xffc,
+	      "an instruction whose second page changes, and is gone");
+	page_map(EDGE, 0, 0);
+	invlpg(EDGE);
+}
+
+/* Pieces that cannot be translated as a whole, each with a call to one in another page that has not
+ * been, and code of many pages behind them. */
+static void not_as_a_whole(void)
+{
+	unsigned wrong = 0;
+
+	out = code;
+	for (unsigned round = 0; round < 6; round++)
+		for (unsigned i = 0; i < CODE_PAGES; i += 2) {
+			u8 *from = code + i * 4096 + 0x10 * i, *to = from + 4096;
+			struct frame f = fresh();
+
+			if (!round) {
+				u32 rel = (u32)(to - from) - 12;
+
+				out = from;
+				put_mem(H_W, 0x8b, RAX, mem(RBX, NONE, 0, -0x80000000l, 0));
+				B(0xe8);
+				put32(rel);
+				put_done();
+				out = to;
+				B(0x48, 0xff, 0xc0, 0xc3); /* inc rax; ret */
+			}
+			*(u64 *)page_a = round * 100 + i;
+			f.rbx = (u64)USER(page_a) + 0x80000000ul;
+			wrong += go(&f, from, true) != VEC_DONE ||
+				 this_cpu()->trap.frame.rax != round * 100 + i + 1;
+		}
+	CHECK_EQ(wrong, 0, "a call from code that cannot be translated");
+	out = code;
+}
+
 static void code_changes(void)
 {
 	section("code that changes (SDM 3A 8.1.3, 11.6)");
@@ -595,6 +679,8 @@ static void code_changes(void)
 		data_to_code(user);
 	}
 	beside();
+	edge();
+	not_as_a_whole();
 }
 
 /* --- other CPUs ---------------------------------------------------------------------------------

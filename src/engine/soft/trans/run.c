@@ -300,6 +300,8 @@ static void desc_set(struct tcache *k, const struct tblock *t, bool known)
 
 static void block_drop(struct vcpu *v, struct tblock *t)
 {
+	if (t->dropped) /* what is found at its address now may be another one */
+		return;
 	if (unlikely(v->engine->traced))
 		trace_drop(v, t);
 	desc_set(v->trans->k, t, false);

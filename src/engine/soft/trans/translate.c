@@ -211,6 +211,8 @@ static void emit_head(struct tr *t, const struct tclass *c)
 	s->from = e_jcc_fwd(e, 4);
 	s->back = e->p;
 	t->t->vec = true;
+	if (t->second && !t->second_at) /* none comes in behind that test */
+		return;
 	t->t->code_vec_saved = here(t);
 	if (!t->live[0])
 		t->t->code_vec = here(t);
@@ -537,7 +539,6 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	struct tcache *x = v->trans->k;
 	struct tclass c[BLOCK_INSNS + 2];
 	struct tr t = {.x = x, .b = b, .second = second, .word = mode_word(b->mode)};
-	u32 before = x->store_used;
 	bool more = true;
 	add_block(&t, b, raw);
 	t.rounds = 1;
@@ -579,7 +580,7 @@ struct tblock *translate(struct vcpu *v, struct block *b, struct tpage *page, co
 	emit_sides(&t);
 	x->stale = stale(&t);
 	if (t.e.full || t.failed || x->stale) {
-		x->store_used = before;
+		x->store_used = (u32)((u8 *)t.t - x->store); /* pages that follow() made stay */
 		return NULL;
 	}
 	if (v->engine->check && !check_block(x, t.t, t.body_end, t.e.p)) {
