@@ -301,6 +301,25 @@ int native_wait(struct native *n)
 	return 0;
 }
 
+bool native_strayed(const struct native *n, u64 va)
+{
+	char name[32], line[512];
+	unsigned long long from, to;
+	bool mapped = false;
+	FILE *f;
+
+	if (va - BOX_BASE < BOX_SIZE)
+		return false;
+	snprintf(name, sizeof(name), "/proc/%d/maps", n->pid);
+	f = fopen(name, "r");
+	if (!f)
+		return false;
+	while (!mapped && fgets(line, sizeof(line), f))
+		mapped = sscanf(line, "%llx-%llx", &from, &to) == 2 && va >= from && va < to;
+	fclose(f);
+	return mapped;
+}
+
 void native_close(struct native *n)
 {
 	if (n->pid > 0) {

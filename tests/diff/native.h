@@ -19,6 +19,8 @@ int native_open(struct native *n);
  * child died or hangs at case sh->done. */
 void native_start(struct native *n, u32 count);
 int native_wait(struct native *n);
+/* Is there memory of the child's own, outside the sandbox, at va? */
+bool native_strayed(const struct native *n, u64 va);
 void native_close(struct native *n);
 
 #endif

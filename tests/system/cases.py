@@ -1487,7 +1487,7 @@ def stats_while_it_works():
     import socket
     with rundir() as (folder, env), scratch("j") as d:
         with mini("-c", "2", *TRANSLATED, "--json=" + d + "/j", append="quiet", env=env,
-                  run="head -c 3000000 /dev/zero | sha256sum", tty=False) as vm:
+                  run="sleep 2; head -c 3000000 /dev/zero | sha256sum", tty=False) as vm:
             path = "%s/%d.sock" % (folder, vm.proc.pid)
             within(20, lambda: os.path.exists(path), "no socket")
             deaf = []

@@ -7,7 +7,9 @@
  *   stubs.c      the hand-made pieces at the start of the code cache
  *   recode.c     an instruction with other registers;  emit.c  a few host instructions
  *   table.c      guest page -> host addend, by view; guest page -> translated code
- *   run.c        entering and leaving translated code, links between blocks, invalidation
+ *   cache.c      blocks and their pages, links between them, invalidation
+ *   run.c        entering and leaving translated code, what its stubs call
+ *   thread.c     the vCPU's thread: GS, its timer, faults of the host
  *   slot.c       operands that remember their page
  *   fast.c       SYSCALL and SYSRET
  *   check.c      the proof of a block, for tests; check_know.c, check_insn.c: its rules
@@ -317,7 +319,7 @@ int trans_memory(u64 bytes, u8 **rw, u8 **rx);
 int trans_timer(timer_t *timer);
 int trans_gs(u64 base);
 
-/* run.c */
+/* cache.c */
 int trans_open(struct vcpu *v);
 void trans_close(struct vcpu *v);
 /* After the vCPUs. */
@@ -336,23 +338,38 @@ struct tblock *trans_whole(struct vcpu *v, struct block *b);
 /* v->plain is set: that, if it was asked for at b's start; else `otherwise`, trans_block's answer.
  */
 struct tblock *trans_plain(struct vcpu *v, struct block *b, struct tblock *otherwise);
-/* For the instruction at RIP, if it lies in two pages; NULL: interpret it. May long-jump. */
-struct tblock *trans_cross(struct vcpu *v);
 /* For cross.c, under the lock: is there room? finds b's page (NULL: no room); makes t known as one
  * of page p. */
 bool trans_room(struct vcpu *v);
 struct tpage *trans_page(struct tcache *k, const struct block *b);
 void trans_known(struct tcache *k, struct tpage *p, struct tblock *t);
-/* Runs it until it comes back; c->rip says where the guest is. May long-jump (exceptions). */
-enum trans_exit trans_run(struct vcpu *v, struct tblock *t);
 /* Everything translated is gone. No vCPU runs. */
 void trans_reset(struct vcpu *v);
-/* Before any vCPU runs: the signal of their timers. */
-void trans_signal(void);
-/* The vCPU's thread begins. lack: the name of what it did not get. */
-int trans_thread(struct vcpu *v, const char **lack);
 void trans_changed(struct vcpu *v); /* code pages changed: drop what came from them */
+/* Was code changed that this vCPU does not know of? */
+bool trans_stale(const struct vcpu *v);
+/* Blocks are made one behind the other, in the store as in the cache: the last whose record, or
+ * code, begins at or before it; NULL: none. */
+struct tblock *trans_of(const struct tcache *k, const void *record);
+struct tblock *trans_with(const struct tcache *k, const u8 *code);
+/* Nothing leads to t any more. */
+void trans_drop(struct vcpu *v, struct tblock *t);
+/* The jump whose distance is at `at` goes to `to`. Others may be about to run it: it lies in one
+ * line of the host's cache (leave.c). */
+void trans_rel32(u8 *at, const u8 *to);
+/* Which operands of the block at rip are looked up; where that is noted. */
+u64 trans_tabled(struct tcache *k, u64 rip, u32 mode);
+struct tabled *trans_tabled_of(struct tcache *k, u64 rip);
 
+/* cross.c: for the instruction at RIP, if it lies in two pages; NULL: interpret it. May long-jump.
+ */
+struct tblock *trans_cross(struct vcpu *v);
+
+/* run.c */
+/* Runs it until it comes back; c->rip says where the guest is. May long-jump (exceptions). */
+enum trans_exit trans_run(struct vcpu *v, struct tblock *t);
+/* What the decoder makes of ti; good until the next call. */
+const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti);
 /* helpers that stubs call */
 u64 trans_interp(struct vcpu *v, struct tinsn *ti);
 u64 trans_interp_end(struct vcpu *v, struct tinsn *ti);
@@ -362,13 +379,14 @@ u64 trans_stack(struct vcpu *v, struct tguard *g);
 u64 trans_slot(struct vcpu *v, struct tguard *g, u64 va);
 u64 trans_family(struct vcpu *v, struct tguard *g, u64 va);
 void trans_fpu(struct vcpu *v);
+
+/* thread.c */
+/* Before any vCPU runs: the signal of their timers. */
+void trans_signal(void);
+/* The vCPU's thread begins. lack: the name of what it did not get. */
+int trans_thread(struct vcpu *v, const char **lack);
 /* A signal at `rip`: where to go on and what r10 shall hold; false: not translated code. */
 bool trans_fixup(u64 *rip, u64 *r10);
-
-/* What the decoder makes of ti; good until the next call. */
-const struct insn *trans_insn(struct vcpu *v, const struct tinsn *ti);
-/* Which operands of the block at rip are looked up. */
-u64 trans_tabled(struct tcache *k, u64 rip, u32 mode);
 
 /* fast.c: 0: its body */
 u64 trans_syscall(struct vcpu *v, struct tinsn *ti);
