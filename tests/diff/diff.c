@@ -3,10 +3,10 @@
  * diff: one instruction at a time, on the host CPU and in the interpreter, from the same state.
  *
  * While the child executes one batch, this process makes the next and interprets the last. What
- * differs is run once more at the end: an interrupt on the host may lose state that no kernel keeps
- * (AMD's x87 pointers), and only what differs again counts. Nor does a case count whose address
- * hits the child's own memory, wherever the kernel put that this time: a gather's may. A mismatch
- * prints everything needed to run that case alone.
+ * differs is run once more at the end, and only what differs again counts: an interrupt on the host
+ * may lose AMD's x87 pointers, which no kernel keeps (counted apart: on a busy host that happens
+ * often). Nor does a case count whose address hits the child's own memory, wherever the kernel put
+ * that this time: a gather's may. A mismatch prints everything needed to run that case alone.
  *
  * With --translated, cases go through translated code, a block of one instruction each, instead of
  * the interpreter.
@@ -50,9 +50,10 @@ struct run {
 	struct {
 		u64 index;
 		char *seen;   /* how the first run differed */
+		bool lost;    /* only in x87 pointers that the host may have lost */
 	} second[SECOND_MAX]; /* cases to run once more */
 	unsigned seconds;
-	u64 mismatches, host_noise, strayed;
+	u64 mismatches, lost, host_noise, strayed;
 	/* --translated: cases by mode, operands in registers or in memory, form */
 	u32 *native[DM_COUNT][2];
 	u64 natively[DM_COUNT], by_body[DM_COUNT], interpreted[DM_COUNT];
@@ -181,6 +182,7 @@ static bool check_case(struct run *r, const struct diff_case *k, struct diff_res
 	}
 	if (!last && r->seconds < SECOND_MAX) {
 		r->second[r->seconds].index = k->index;
+		r->second[r->seconds].lost = compare_pointers_lost(k, in, host, &soft);
 		r->second[r->seconds++].seen = difference(k, in, host, &soft);
 		return true;
 	}
@@ -192,7 +194,7 @@ static bool check_case(struct run *r, const struct diff_case *k, struct diff_res
 }
 
 /* The child is idle: one case alone. */
-static int run_again(struct run *r, u64 index, const char *seen)
+static int run_again(struct run *r, u64 index, bool lost, const char *seen)
 {
 	unsigned slot = (r->n.turn + 1) >> 1 & 1;
 	struct diff_shared *sh = r->n.sh;
@@ -201,7 +203,11 @@ static int run_again(struct run *r, u64 index, const char *seen)
 	native_start(&r->n, 1);
 	if (native_wait(&r->n))
 		return 1;
-	if (check_case(r, sh->k[slot], sh->out[slot], true)) {
+	if (!check_case(r, sh->k[slot], sh->out[slot], true))
+		return 0;
+	if (lost)
+		r->lost++;
+	else {
 		r->host_noise++;
 		printf("once, not again: ");
 		print_case(r, sh->k[slot]);
@@ -233,7 +239,7 @@ static int loop(struct run *r)
 		count = next;
 	}
 	for (unsigned i = 0; i < r->seconds; i++) {
-		if (run_again(r, r->second[i].index, r->second[i].seen))
+		if (run_again(r, r->second[i].index, r->second[i].lost, r->second[i].seen))
 			return 1;
 		free(r->second[i].seen);
 	}
@@ -322,10 +328,11 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &t0);
 	err = loop(&r);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
-	printf("diff: %llu cases, %llu mismatches, %llu differed once but not again, %llu met the "
-	       "host's memory, %.1f s\n",
+	printf("diff: %llu cases, %llu mismatches, %llu differed once but not again, %llu lost x87 "
+	       "pointers on the host, %llu met the host's memory, %.1f s\n",
 	       (unsigned long long)r.o.cases, (unsigned long long)r.mismatches,
-	       (unsigned long long)r.host_noise, (unsigned long long)r.strayed,
+	       (unsigned long long)r.host_noise, (unsigned long long)r.lost,
+	       (unsigned long long)r.strayed,
 	       (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
 	err |= report_print(&r.rep, &r.plan, r.o.cases >= 1000000 && !r.o.form, r.o.list);
 	for (unsigned m = 0; m < DM_COUNT && r.o.translated; m++)
